@@ -36,6 +36,13 @@ class EngineError(GradusError, RuntimeError):
     """
 
 
+class UnreachableError(EngineError):
+    """An engine elsewhere does not answer at present: no connection, no time, too many requests, or it refuses the key.
+
+    The requests were not at fault, and may be sent again later.
+    """
+
+
 class ScorerError(GradusError, RuntimeError):
     """A scorer cannot decide: its verifier is unreachable, or its judge gave no verdict.
 

@@ -2,26 +2,52 @@
 
 Decides the pace, how failures are handled and what is read from a response. Retries are the client's own: exponential
 backoff from 0.5 to 8 s with jitter, or as long as the server says. The key is read from the environment, and kept out
-of every message.
+of every message. All engines' requests are sent by one thread, over connections that are kept.
 """
 
 import asyncio
 import os
-from typing import Any
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary, finalize
 
 from tqdm import tqdm
 
-from components.engines.base import ChatRequest, Sampling, failed
-from components.engines.thinking import answer_of
-from components.errors import EngineError
+from components.engines.base import ChatRequest, Listeners, Sampling, failed
+from components.engines.thinking import AnswerFilter, answer_of
+from components.errors import EngineError, UnreachableError
 from components.params import ApiParams
 from components.records import Completion, Usage
 
+if TYPE_CHECKING:
+    import httpx
+    from openai import AsyncOpenAI
+
+Result = TypeVar("Result")
 NO_KEY = "none"
+STREAMED = "text/event-stream"
+SENT = "gradus.sent"  # when an attempt was sent, by time.perf_counter
+_BAD_REQUEST = (400, 413, 422)  # statuses for which the request itself is to blame
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the sending thread has of an engine: its client, and as many slots as requests are sent at once."""
+
+    client: "AsyncOpenAI"
+    slots: asyncio.Semaphore
+
+
+class Withheld(ValueError):
+    """The API answered without a text, by a filter of its own."""
 
 
 class OpenAIEngine:
-    """A model behind an API.
+    """A model behind an API. Several threads may call it; together they keep its limits.
 
     `latency_ms` is the time from sending the attempt that succeeded to the end of its response, without the wait for a
     free slot and earlier attempts. `usage` is what the API reports.
@@ -30,53 +56,72 @@ class OpenAIEngine:
     def __init__(self, model: str, params: ApiParams) -> None:
         self.model, self.params, self._key = model, params, key_of(params)
 
+    @property
+    def at_once(self) -> int:
+        """How many requests are sent at the same time."""
+        return self.params.concurrency
+
     def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
         """Answer every request: `n` completions in a row for each, by one API call each, in the order of the requests.
 
         Raises:
             EngineError: The API refuses the key or does not know the model, or not one request was answered.
+            UnreachableError: Of these, what is not the requests' fault.
         """
-        answers = asyncio.run(self._answer_all(requests, sampling))
-        if answers and all(answer.finish_reason == "error" for answer in answers):
-            raise EngineError(
-                f"expected answers from {self.model}, found {len(answers):,} failures: {answers[0].error}"
-            )
-        return answers
+        return self.stream(requests, sampling, {})
 
-    async def _answer_all(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
+    def stream(self, requests: list[ChatRequest], sampling: Sampling, listeners: Listeners) -> list[Completion]:
+        """Like `generate`, but calls listeners with their completion's text as it arrives.
+
+        Raises:
+            EngineError: The API refuses the key or does not know the model, or not one request was answered.
+            UnreachableError: Of these, what is not the requests' fault.
+        """
+        answers = _sent(self._answer_all(requests, sampling, listeners))
+        if answers and all(answer.finish_reason == "error" for answer, _ in answers):
+            kind = UnreachableError if any(away for _, away in answers) else EngineError
+            raise kind(f"expected answers from {self.model}, found {len(answers):,} failures: {answers[0][0].error}")
+        return [answer for answer, _ in answers]
+
+    async def _answer_all(
+        self, requests: list[ChatRequest], sampling: Sampling, listeners: Listeners
+    ) -> list[tuple[Completion, bool]]:
+        line = self._line()
+        total = len(requests) * sampling.n
+        with tqdm(total=total, desc=self.model, unit="answer", disable=total == 1) as bar:
+
+            async def answer(request: ChatRequest, sample: int, on_text: Callable[[str], None] | None) -> Any:
+                async with line.slots:
+                    answered = await self._answer(line.client, request, self._body(request, sampling, sample), on_text)
+                bar.update()
+                return answered
+
+            return await _all(
+                [
+                    answer(request, sample, listeners.get(at * sampling.n + sample))
+                    for at, request in enumerate(requests)
+                    for sample in range(sampling.n)
+                ]
+            )
+
+    def _line(self) -> Line:
+        """This engine's line, opened with its first request and closed with the engine."""
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-        pace = Pace(self.params.requests_per_minute)
-        slots = asyncio.Semaphore(self.params.concurrency)
-        # The hooks run for every attempt, so that retries keep the pace as well.
-        hooks = {"request": [pace.wait], "response": [self._whole]}
-        http = DefaultAsyncHttpxClient(event_hooks=hooks, timeout=self.params.timeout_s)
-        async with AsyncOpenAI(
-            api_key=self._key,
-            base_url=self.params.base_url,
-            timeout=self.params.timeout_s,
-            max_retries=self.params.max_retries,
-            http_client=http,
-        ) as client:
-            with tqdm(total=len(requests) * sampling.n, desc=self.model, unit="answer") as bar:
-
-                async def answer(request: ChatRequest, sample: int) -> Completion:
-                    async with slots:
-                        completion = await self._answer(client, request, self._body(request, sampling, sample))
-                    bar.update()
-                    return completion
-
-                return await _all([answer(request, sample) for request in requests for sample in range(sampling.n)])
-
-    async def _whole(self, response: Any) -> None:
-        """Read a whole response within the time limit, which the client applies only to each read."""
-        import httpx
-
-        try:
-            async with asyncio.timeout(self.params.timeout_s):
-                await response.aread()
-        except TimeoutError:
-            raise httpx.ReadTimeout("no whole answer in time", request=response.request) from None
+        if self not in _lines:
+            # The hooks run for every attempt, so that retries keep the pace as well.
+            pace = Pace(self.params.requests_per_minute)
+            hooks = {"request": [pace.wait], "response": [partial(_whole, self.params.timeout_s)]}
+            client = AsyncOpenAI(
+                api_key=self._key,
+                base_url=self.params.base_url,
+                timeout=self.params.timeout_s,
+                max_retries=self.params.max_retries,
+                http_client=DefaultAsyncHttpxClient(event_hooks=hooks, timeout=self.params.timeout_s),
+            )
+            _lines[self] = Line(client, asyncio.Semaphore(self.params.concurrency))
+            finalize(self, _close, client, asyncio.get_running_loop())
+        return _lines[self]
 
     def _body(self, request: ChatRequest, sampling: Sampling, sample: int) -> dict[str, Any]:
         settings = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed + sample}
@@ -89,23 +134,72 @@ class OpenAIEngine:
             "extra_body": self.params.extra_body or None,
         }
 
-    async def _answer(self, client: Any, request: ChatRequest, body: dict[str, Any]) -> Completion:
-        """One completion; a failed one says why."""
-        from openai import AuthenticationError, NotFoundError, OpenAIError, PermissionDeniedError
+    async def _answer(
+        self, client: "AsyncOpenAI", request: ChatRequest, body: dict[str, Any], on_text: Callable[[str], None] | None
+    ) -> tuple[Completion, bool]:
+        """One completion, and whether it failed for a reason that is not the request's; a failed one says why."""
+        from httpx import HTTPError
+        from openai import APIStatusError, AuthenticationError, NotFoundError, OpenAIError, PermissionDeniedError
 
         try:
+            if on_text is not None:
+                return await self._streamed(client, request, body, on_text), False
             raw = await client.chat.completions.with_raw_response.create(**body)
-            return read_reply(request, raw.parse(), raw.elapsed.total_seconds() * 1e3)
+            return read_reply(request, raw.parse(), raw.elapsed.total_seconds() * 1e3), False
         except (AuthenticationError, NotFoundError, PermissionDeniedError) as error:
             # Every other request would end in the same way.
-            raise EngineError(f"expected an API that serves {self.model}, found {self._explain(error)}") from None
-        except (OpenAIError, ValueError) as error:
-            return failed(request, self._explain(error))
+            raise UnreachableError(f"expected an API that serves {self.model}, found {self._explain(error)}") from None
+        except (OpenAIError, HTTPError, ValueError, TimeoutError) as error:  # HTTPError: a stream broke
+            refused = isinstance(error, APIStatusError) and error.status_code in _BAD_REQUEST
+            return failed(request, self._explain(error)), not (refused or isinstance(error, Withheld))
+
+    async def _streamed(
+        self, client: "AsyncOpenAI", request: ChatRequest, body: dict[str, Any], on_text: Callable[[str], None]
+    ) -> Completion:
+        """One completion, whose answer is passed on as it arrives.
+
+        Raises:
+            ValueError: The stream has no end or no usage.
+            Withheld: The API withheld the answer.
+            TimeoutError: It did not end in time.
+        """
+        asked: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+        asked["extra_headers"] = {"Accept": STREAMED}
+        shown, pieces, reason, used = AnswerFilter(on_text), list[str](), None, None
+        async with asyncio.timeout(self.params.timeout_s * (self.params.max_retries + 1)):
+            raw: Any = await client.chat.completions.with_raw_response.create(**body, **asked)
+            async for chunk in raw.parse():
+                used = getattr(chunk, "usage", None) or used
+                for choice in chunk.choices[:1]:
+                    reason = choice.finish_reason or reason
+                    if text := choice.delta.content:
+                        pieces.append(text)
+                        shown(text)
+        milliseconds = (time.perf_counter() - raw.http_request.extensions[SENT]) * 1e3
+        if reason == "content_filter":
+            raise Withheld(f"expected an answer in text, found none (finish_reason {reason})")
+        if used is None or reason is None:
+            raise ValueError(f"expected a streamed answer with its usage, found none (finish_reason {reason})")
+        usage = Usage(input_tokens=used.prompt_tokens, output_tokens=used.completion_tokens)
+        return _completion(request, "".join(pieces), usage, milliseconds, reason)
 
     def _explain(self, error: Exception) -> str:
         """A library's message without the key, which some servers repeat."""
         message = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
         return message.replace(self._key, "…") if self._key != NO_KEY else message
+
+
+async def _whole(timeout_s: float, response: "httpx.Response") -> None:
+    """Read a whole response within the time limit, which the client applies only to each read; a stream is left."""
+    from httpx import ReadTimeout
+
+    if response.request.headers.get("accept") == STREAMED:
+        return
+    try:
+        async with asyncio.timeout(timeout_s):
+            await response.aread()
+    except TimeoutError:
+        raise ReadTimeout("no whole answer in time", request=response.request) from None
 
 
 def response_format(schema: dict[str, Any]) -> dict[str, Any]:
@@ -120,21 +214,22 @@ class Pace:
         self.gap_s = 60 / per_minute if per_minute else 0.0
         self.next_s = 0.0
 
-    async def wait(self, _: object = None) -> None:
-        """Sleep until it is this caller's turn."""
-        if not self.gap_s:
-            return
-        now = asyncio.get_running_loop().time()
-        turn = max(now, self.next_s)
-        self.next_s = turn + self.gap_s
-        await asyncio.sleep(turn - now)
+    async def wait(self, request: "httpx.Request") -> None:
+        """Sleep until it is this request's turn, and note when it was."""
+        if self.gap_s:
+            now = asyncio.get_running_loop().time()
+            turn = max(now, self.next_s)
+            self.next_s = turn + self.gap_s
+            await asyncio.sleep(turn - now)
+        request.extensions[SENT] = time.perf_counter()
 
 
 def read_reply(request: ChatRequest, reply: Any, latency_ms: float) -> Completion:
     """The API's reply as a completion.
 
     Raises:
-        ValueError: It is no chat completion, has no usage, or the API withheld the answer.
+        ValueError: It is no chat completion, or has no usage.
+        Withheld: The API withheld the answer.
     """
     try:
         choice, used = reply.choices[0], reply.usage
@@ -143,7 +238,11 @@ def read_reply(request: ChatRequest, reply: Any, latency_ms: float) -> Completio
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         raise ValueError(f"expected a chat completion with its usage, found {str(reply)[:200]!r}") from None
     if text is None or reason == "content_filter":
-        raise ValueError(f"expected an answer in text, found none (finish_reason {reason})")
+        raise Withheld(f"expected an answer in text, found none (finish_reason {reason})")
+    return _completion(request, text, usage, latency_ms, reason)
+
+
+def _completion(request: ChatRequest, text: str, usage: Usage, latency_ms: float, reason: str) -> Completion:
     return Completion(
         example_id=request.example_id,
         text=answer_of(text),
@@ -153,7 +252,34 @@ def read_reply(request: ChatRequest, reply: Any, latency_ms: float) -> Completio
     )
 
 
-async def _all(waiting: list[Any]) -> list[Completion]:
+def _sent(work: Coroutine[Any, Any, Result]) -> Result:
+    """Have the sending thread do the work, and wait for it; whoever is interrupted cancels it."""
+    future = asyncio.run_coroutine_threadsafe(work, _loop())
+    try:
+        return future.result()
+    finally:
+        future.cancel()
+
+
+@lru_cache(maxsize=1)
+def _loop() -> asyncio.AbstractEventLoop:
+    """The event loop of a thread that sends all requests."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="requests", daemon=True).start()
+    return loop
+
+
+_lines: "WeakKeyDictionary[OpenAIEngine, Line]" = WeakKeyDictionary()
+os.register_at_fork(after_in_child=_loop.cache_clear)  # a child has none of its parent's threads
+os.register_at_fork(after_in_child=_lines.clear)
+
+
+def _close(client: "AsyncOpenAI", loop: asyncio.AbstractEventLoop) -> None:
+    """Have the sending thread close a client's connections."""
+    asyncio.run_coroutine_threadsafe(client.close(), loop)
+
+
+async def _all(waiting: list[Any]) -> list[Any]:
     """All results in order; the first exception cancels the others."""
     tasks = [asyncio.ensure_future(answer) for answer in waiting]
     try:

@@ -17,7 +17,7 @@ from starlette import requests
 
 from components.data.shares import falls_in
 from components.engines import CallingEngine, ChatRequest
-from components.errors import EngineError
+from components.errors import EngineError, UnreachableError
 from components.params import ServingParams
 from components.records import Completion, RouteName
 from components.serving.access import Keys, Limit
@@ -224,6 +224,11 @@ class Server:
             ) from None
         except TimeoutError:
             raise RequestError(504, f"no answer within {self.params.timeout_s:g} s", code="timeout") from None
+        except UnreachableError as error:
+            log.warning("%s", error)
+            raise RequestError(
+                503, "the model's engine does not answer; try again later", code="overloaded", retry_after_s=1
+            ) from error
         except EngineError as error:
             raise RequestError(400, str(error)) from error
         if error := next((completion.error for completion in completions if completion.error is not None), None):

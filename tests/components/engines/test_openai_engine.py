@@ -1,12 +1,15 @@
 """The engine against a real HTTP server in this process that misbehaves on request."""
 
 import asyncio
+import json
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from typing import Any
 
 import pytest
@@ -14,9 +17,9 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from components.engines import ChatRequest, Sampling
+from components.engines import ChatRequest, ConcurrentEngine, Sampling, StreamingEngine
 from components.engines.openai_engine import OpenAIEngine
-from components.errors import EngineError
+from components.errors import EngineError, UnreachableError
 from components.params import ApiParams
 
 KEY = "sk-secret-123"
@@ -30,6 +33,11 @@ def reply(text: str | None, finish_reason: str = "stop", **changes: Any) -> JSON
     return JSONResponse(body | changes)
 
 
+def event(**fields: Any) -> str:
+    chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"} | fields
+    return f"data: {json.dumps(chunk)}\n\n"
+
+
 @dataclass
 class Api:
     """Answers according to the user message, and remembers the requests."""
@@ -39,6 +47,7 @@ class Api:
     keys: list[str] = field(default_factory=list[str])
     times: list[float] = field(default_factory=list[float])
     tries: Counter[str] = field(default_factory=Counter[str])
+    ports: set[int] = field(default_factory=set[int])
     now: int = 0
     most: int = 0
 
@@ -47,13 +56,39 @@ class Api:
         said = str(body["messages"][-1]["content"])
         self.bodies.append(body)
         self.times.append(time.monotonic())
+        assert request.client is not None
+        self.ports.add(request.client.port)
         self.keys.append(request.headers["authorization"])
         self.tries[said] += 1
         self.now += 1
         self.most = max(self.most, self.now)
         await asyncio.sleep(3 if said == "slow once" and self.tries[said] == 1 else 0.02)
         self.now -= 1
-        return self.respond(said)
+        return self.stream(said) if body.get("stream") else self.respond(said)
+
+    def stream(self, said: str) -> Response:
+        if said.startswith("always"):
+            return self.respond(said)
+        ends: dict[str, Any] = {"filtered": "content_filter", "long": "length", "no end": None}
+        usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
+
+        async def events() -> AsyncIterator[str]:
+            for piece in ("<think>", "hm</think>", "re: ", said, ""):
+                choice = {
+                    "index": 0,
+                    "delta": {"content": piece},
+                    "finish_reason": None if piece else ends.get(said, "stop"),
+                }
+                yield event(choices=[choice])
+                if said == "slow":
+                    await asyncio.sleep(0.5)
+                if said == "breaks" and piece == said:
+                    raise ConnectionResetError
+            if said != "no usage":
+                yield event(choices=[], usage=usage)
+            yield "data: [DONE]\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream")
 
     async def drops(self) -> AsyncIterator[bytes]:
         for _ in range(40):
@@ -208,3 +243,73 @@ def test_a_schema_is_sent_as_the_response_format_and_only_if_there_is_one(
 def test_a_server_without_keys_gets_none_of_ours(api: Api, make_engine: MakeEngine, make_request: MakeRequest) -> None:
     make_engine(key_variable=None).generate([make_request("a", "x")], Sampling())
     assert KEY not in api.keys[0]
+
+
+def test_callers_in_several_threads_share_the_limit_and_the_connections(
+    api: Api, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    engine = make_engine(concurrency=3)
+    assert isinstance(engine, ConcurrentEngine) and isinstance(engine, StreamingEngine) and engine.at_once == 3
+    with ThreadPoolExecutor(12) as pool:
+        results = list(
+            pool.map(lambda at: engine.generate([make_request("a", f"message {at}")], Sampling()), range(12))
+        )
+    assert [result[0].text for result in results] == [f"re: message {at}" for at in range(12)]
+    engine.generate([make_request("a", "and later")], Sampling())
+    assert api.most == 3 and len(api.ports) == 3
+
+
+def test_a_forked_process_sends_by_a_thread_of_its_own(make_engine: MakeEngine, make_request: MakeRequest) -> None:
+    engine, request = make_engine(), make_request("a", "hello")
+    engine.generate([request], Sampling())
+    child = get_context("fork").Process(target=engine.generate, args=([request], Sampling()))
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0
+
+
+def test_a_streamed_answer_is_passed_on_as_it_arrives(
+    api: Api, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    heard: list[tuple[str, float]] = []
+    requests = [make_request("a", "slow"), make_request("b", "quiet"), make_request("c", "long")]
+    listeners = {0: lambda text: heard.append((text, time.monotonic())), 2: lambda _: None}
+    result = make_engine(timeout_s=2.9).stream(requests, Sampling(), listeners)
+    assert [piece for piece, _ in heard] == ["re: ", "slow"]
+    assert heard[1][1] - heard[0][1] > 0.3
+    assert [completion.text for completion in result] == ["re: slow", "re: quiet", "re: long"]
+    assert [completion.finish_reason for completion in result] == ["stop", "stop", "length"]
+    assert {(completion.usage.input_tokens, completion.usage.output_tokens) for completion in result} == {(11, 3)}
+    assert result[0].latency_ms > 2000 > result[1].latency_ms
+    assert [body.get("stream", False) for body in api.bodies] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("breaks", "Connection error|peer closed connection"),
+        ("no usage", "expected a streamed answer with its usage"),
+        ("no end", r"expected a streamed answer with its usage, found none \(finish_reason None\)"),
+        ("slow", "TimeoutError"),
+        ("always 500", "500"),
+        ("always 429", "429"),
+    ],
+)
+def test_a_stream_that_fails_says_why_and_that_it_may_be_asked_again(
+    said: str, reason: str, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    engine = make_engine(max_retries=0, timeout_s=1.0)
+    with pytest.raises(UnreachableError, match=f"expected answers from m, found 1 failures: .*{reason}"):
+        engine.stream([make_request("a", said)], Sampling(), {0: lambda _: None})
+
+
+@pytest.mark.parametrize("said", ["filtered", "always 400", "always 422"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_is_the_requests_own_fault_is_told_apart(
+    said: str, streamed: bool, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    with pytest.raises(EngineError) as raised:
+        make_engine(max_retries=0).stream(
+            [make_request("a", said)], Sampling(), {0: lambda _: None} if streamed else {}
+        )
+    assert not isinstance(raised.value, UnreachableError)

@@ -2,12 +2,14 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from openai import OpenAI
 
 from components.engines import Engine
 from components.errors import ConfigError, EngineError
@@ -69,6 +71,44 @@ def test_an_upstream_engine_is_asked_with_our_prompt_and_recorded_as_ours(
     (trace,) = [Trace.model_validate_json(line) for line in written.lines]
     assert (trace.version, trace.method, trace.text) == (7, "sft", answer["choices"][0]["message"]["content"])
     assert "jo@example.org" not in trace.model_dump_json() and "DK-20418" in trace.model_dump_json()
+
+
+def test_an_upstream_engines_text_is_streamed_and_recorded(
+    elsewhere: Any, run_server: RunServer, tmp_path: Path
+) -> None:
+    written = Written(tmp_path / "spool")
+    with elsewhere() as address:
+        opening = partial(open_upstream, workload=workload(address), profile=PROFILE)
+        follower = Follower(lambda: version(tmp_path / "model"), opening, every_s=0.02)
+        with run_server(follower, journal=written.journal) as ours:
+            whole = asked(ours, "triage", {"role": "user", "content": TICKET})
+            with OpenAI(api_key="none", base_url=f"{ours}/v1", max_retries=0) as client:
+                stream = client.chat.completions.create(
+                    model="triage", messages=[{"role": "user", "content": TICKET}], max_tokens=12, stream=True
+                )
+                pieces = [chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices]
+    assert "".join(pieces) == whole["choices"][0]["message"]["content"]
+    assert len(list(filter(None, pieces))) > 2
+    first, second = (Trace.model_validate_json(line) for line in written.lines)
+    assert (first.text, first.usage, first.version) == (second.text, second.usage, second.version)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_caller_is_asked_to_come_again_while_the_upstream_engine_is_away(
+    stream: bool, elsewhere: Any, run_server: RunServer, tmp_path: Path
+) -> None:
+    body = {"model": "triage", "messages": [{"role": "user", "content": TICKET}], "max_tokens": 12, "stream": stream}
+    with ExitStack() as until:
+        address = until.enter_context(elsewhere())
+        opening = partial(open_upstream, workload=workload(address), profile=PROFILE)
+        served = opening(version(tmp_path / "model"))
+        with run_server(Follower(lambda: version(tmp_path / "model"), lambda _: served, every_s=0.02)) as ours:
+            until.close()
+            response = httpx.post(f"{ours}/v1/chat/completions", json=body, timeout=60)
+    assert response.status_code == 503 and response.headers["retry-after"] == "1"
+    said = response.json()["error"]
+    assert (said["type"], said["message"]) == ("server_error", "the model's engine does not answer; try again later")
+    assert address.rpartition(":")[2] not in response.text
 
 
 def _turn(text: str) -> list[Any]:
