@@ -193,6 +193,9 @@ bench-scale-training: setup ## One training by one process and by two, DDP and F
 bench-scale-lake: setup ## Ten million traces read in one process and on Ray with one and two cores (minutes; wants gradus[ray])
 	$(BIN)/python -m benchmarks.scale_lake $(ARGS)
 
+bench-scale-gateway: setup ## vLLM's server asked directly and through `gradus serve` (minutes; wants vLLM in an environment of its own)
+	$(BIN)/python -m benchmarks.scale_gateway $(ARGS)
+
 bench-scale-climb: setup ## A whole short climb on a recording cluster with S3 and PostgreSQL against one here (minutes)
 	$(BIN)/python -m benchmarks.scale_climb $(ARGS)
 

@@ -37,9 +37,9 @@ class EngineError(GradusError, RuntimeError):
 
 
 class UnreachableError(EngineError):
-    """An engine elsewhere does not answer at present: no connection, no time, too many requests, or it refuses the key.
+    """An engine elsewhere does not answer: no connection, no time, too much to do, a key or a model unknown there.
 
-    The requests were not at fault, and may be sent again later.
+    The requests are not to blame, and may be sent again later.
     """
 
 

@@ -9,7 +9,8 @@ import errno
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -99,20 +100,12 @@ class Lake:
         import pyarrow.compute as pc
 
         asked = _asked(window, (pc.field("version") == version) & _returned())
-        total, nearest = 0, list[tuple[int, str, Path]]()
         with self.unchanged():
-            files = list(self._files(Trace, workload, *window))
-            heads = spread(files, lambda path: _nearest(path, asked, most))
-            for path, (ranked, many) in zip(files, heads, strict=True):
-                total += many
-                nearest = sorted([*nearest, *((*each, path) for each in ranked)])[:most]
-            names, holders = [name for _, name, _ in nearest], sorted({path for *_, path in nearest})
-            traces = _joined(Trace, spread(holders, lambda path: _named(path, asked, names)))
-        return traces[:most], total
+            return _drawn(list(self._files(Trace, workload, *window)), asked, most)
 
     def share(self, workload: str, share: float, window: tuple[float, float]) -> list[Trace]:
         """A share in [0, 1] of the answers that callers got in a window [since, until), the same ones at every call."""
-        return self.chosen(workload, lambda name: crc32(name.encode()) < share * 2**32, window)
+        return self.chosen(workload, lambda name: _rank(name) < share * 2**32, window)
 
     def chosen(self, workload: str, wanted: Callable[[str], bool], window: tuple[float, float]) -> list[Trace]:
         """The answers that callers got in a window of time [since, until) and whose id is wanted."""
@@ -152,7 +145,8 @@ class Lake:
             for ids in _ids(path, asked):
                 total += len(ids)
                 names += [name for name in ids.to_pylist() if request_id(name) in wanted]
-            return _named(path, asked, names), total
+            found = _named(path, asked, names)
+            return found, total if _rows(found) == len(names) else 0  # a file that cannot be read counts for nothing
 
         parts = list(self._parts(Trace, workload, window, answers))
         return _joined(Trace, (found for found, _ in parts)), sum(total for _, total in parts)
@@ -264,14 +258,26 @@ def _ids(path: Path, asked: "pc.Expression") -> "Iterator[pa.Array]":
         yield batch["id"].drop_null()
 
 
-def _nearest(path: Path, asked: "pc.Expression", most: int) -> tuple[list[tuple[int, str]], int]:
-    """The `most` lowest ranks of a file's traces with their ids, and the number of all; a rank is a hash of the id."""
+def _drawn(files: Sequence[Path], asked: "pc.Expression", most: int) -> tuple[list[Trace], int]:
+    """The `most` traces of the lowest ranks, oldest first, and the number of all in files that can be read."""
+    lowest, total = _lowest_of(files, spread(files, lambda path: _lowest(path, asked, most)), most)
+    holders, names = Counter(path for *_, path in lowest), [name for _, name, _ in lowest]
+    found = list(spread(list(holders), lambda path: _named(path, asked, names)))
+    unread = {path for path, part in zip(holders, found, strict=True) if _rows(part) < holders[path]}
+    if unread:
+        return _drawn([path for path in files if path not in unread], asked, most)
+    traces = sorted(_joined(Trace, found), key=lambda trace: _rank(trace.id))[:most]
+    return sorted(traces, key=attrgetter("at")), total
+
+
+def _lowest(path: Path, asked: "pc.Expression", most: int) -> tuple[list[tuple[int, str]], int]:
+    """The `most` lowest ranks of a file's traces with their ids, and the number of all."""
     import numpy as np
 
     total, lowest = 0, list[tuple[int, str]]()
     for ids in _ids(path, asked):
         total += len(ids)
-        ranks = np.fromiter(map(crc32, ids.cast("binary").to_pylist()), np.int64, len(ids))
+        ranks = np.fromiter(map(crc32, ids.cast("binary").to_pylist()), np.int64, len(ids))  # `_rank` of each
         limit = lowest[-1][0] if len(lowest) == most else 2**32
         if most < len(ranks):
             limit = min(limit, np.partition(ranks, most)[most])
@@ -279,6 +285,27 @@ def _nearest(path: Path, asked: "pc.Expression", most: int) -> tuple[list[tuple[
         ranked = zip(ranks[near].tolist(), ids.take(near).to_pylist(), strict=True)
         lowest = sorted([*lowest, *ranked])[:most]
     return lowest, total
+
+
+def _lowest_of(
+    files: Iterable[Path], parts: Iterable[tuple[list[tuple[int, str]], int]], most: int
+) -> tuple[list[tuple[int, str, Path]], int]:
+    """The `most` lowest ranks of all files' traces with their ids and files, and the number of all."""
+    total, lowest = 0, list[tuple[int, str, Path]]()
+    for path, (ranked, many) in zip(files, parts, strict=True):
+        total += many
+        lowest = sorted([*lowest, *((*each, path) for each in ranked)])[:most]
+    return lowest, total
+
+
+def _rank(name: str) -> int:
+    """A hash of a trace's id, by which random traces are drawn."""
+    return crc32(name.encode())
+
+
+def _rows(found: tuple[list[Trace], int]) -> int:
+    """How many rows were read, those that are no traces included."""
+    return len(found[0]) + found[1]
 
 
 def _named(path: Path, asked: "pc.Expression", names: Collection[str]) -> tuple[list[Trace], int]:

@@ -16,7 +16,7 @@ from components.errors import ConfigError, ServiceError
 from monitoring.parquet import rows_of
 
 CLUSTER, LEAST = "GRADUS_RAY", "GRADUS_RAY_ROWS"  # the cluster's address, and the fewest rows that it is used for
-SENT = ("AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")  # to the nodes; keys are not, as Ray shows them to its users
+TOLD_TO_NODES = ("AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")  # keys are not, as Ray shows them to its users
 LEAST_ROWS = 1_000_000
 TASK_ROWS = 250_000  # of a task, so that starting it costs little
 AHEAD = 2  # tasks for each core that are handed out before their results are wanted
@@ -101,7 +101,7 @@ def connected(address: str) -> Any:
             if ":" in address:  # Ray itself would try for minutes
                 host, _, port = address.removeprefix("ray://").rpartition(":")
                 socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
-            sent = {name: os.environ[name] for name in SENT if name in os.environ}
+            sent = {name: os.environ[name] for name in TOLD_TO_NODES if name in os.environ}
             ray.init(
                 address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
                 runtime_env={"env_vars": sent},

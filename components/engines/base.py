@@ -107,9 +107,10 @@ class ConcurrentEngine(Engine, Protocol):
         ...
 
 
-def failed(request: ChatRequest, reason: str) -> Completion:
-    """The completion of a request that could not be answered."""
-    usage = Usage(input_tokens=0, output_tokens=0)
+def failed(request: ChatRequest, reason: str, *, away: bool = False) -> Completion:
+    """The completion of a request that could not be answered; `away` says that the engine elsewhere was to blame."""
+    nothing = Usage(input_tokens=0, output_tokens=0)
     return Completion(
-        example_id=request.example_id, text="", usage=usage, latency_ms=0.0, finish_reason="error", error=reason
-    )
+        example_id=request.example_id, text="", usage=nothing, latency_ms=0.0, finish_reason="error", error=reason,
+        away=away,
+    )  # fmt: skip

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary, finalize
 
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     import httpx
     from openai import AsyncOpenAI
 
+OnText = Callable[[str], None]
 Result = TypeVar("Result")
 NO_KEY = "none"
 STREAMED = "text/event-stream"
-SENT = "gradus.sent"  # when an attempt was sent, by time.perf_counter
-_BAD_REQUEST = (400, 413, 422)  # statuses for which the request itself is to blame
+SENT_AT = "gradus.sent_at"  # of a request's extensions: when an attempt was sent, by time.perf_counter
+_LATER = (401, 404, 408, 409, 429)  # statuses, with 5xx, for which the request is not to blame
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class OpenAIEngine:
         """Answer every request: `n` completions in a row for each, by one API call each, in the order of the requests.
 
         Raises:
-            EngineError: The API refuses the key or does not know the model, or not one request was answered.
-            UnreachableError: Of these, what is not the requests' fault.
+            EngineError: Not one request was answered, or the API forbids this one.
+            UnreachableError: The same where the requests are not to blame: no connection, no time, an unknown key.
         """
         return self.stream(requests, sampling, {})
 
@@ -74,27 +75,29 @@ class OpenAIEngine:
         """Like `generate`, but calls listeners with their completion's text as it arrives.
 
         Raises:
-            EngineError: The API refuses the key or does not know the model, or not one request was answered.
-            UnreachableError: Of these, what is not the requests' fault.
+            EngineError: Not one request was answered, or the API forbids this one.
+            UnreachableError: The same where the requests are not to blame: no connection, no time, an unknown key.
         """
-        answers = _sent(self._answer_all(requests, sampling, listeners))
-        if answers and all(answer.finish_reason == "error" for answer, _ in answers):
-            kind = UnreachableError if any(away for _, away in answers) else EngineError
-            raise kind(f"expected answers from {self.model}, found {len(answers):,} failures: {answers[0][0].error}")
-        return [answer for answer, _ in answers]
+        answers = _send(self._answer_all(requests, sampling, {} if "stream" in self.params.omit else listeners))
+        if answers and all(answer.error is not None for answer in answers):
+            kind = UnreachableError if any(answer.away for answer in answers) else EngineError
+            raise kind(f"expected answers from {self.model}, found {len(answers):,} failures: {answers[0].error}")
+        return answers
 
     async def _answer_all(
         self, requests: list[ChatRequest], sampling: Sampling, listeners: Listeners
-    ) -> list[tuple[Completion, bool]]:
+    ) -> list[Completion]:
         line = self._line()
         total = len(requests) * sampling.n
         with tqdm(total=total, desc=self.model, unit="answer", disable=total == 1) as bar:
 
-            async def answer(request: ChatRequest, sample: int, on_text: Callable[[str], None] | None) -> Any:
+            async def answer(request: ChatRequest, sample: int, on_text: OnText | None) -> Completion:
                 async with line.slots:
-                    answered = await self._answer(line.client, request, self._body(request, sampling, sample), on_text)
+                    completion = await self._answer(
+                        line.client, request, self._body(request, sampling, sample), on_text
+                    )
                 bar.update()
-                return answered
+                return completion
 
             return await _all(
                 [
@@ -135,53 +138,55 @@ class OpenAIEngine:
         }
 
     async def _answer(
-        self, client: "AsyncOpenAI", request: ChatRequest, body: dict[str, Any], on_text: Callable[[str], None] | None
-    ) -> tuple[Completion, bool]:
-        """One completion, and whether it failed for a reason that is not the request's; a failed one says why."""
+        self, client: "AsyncOpenAI", request: ChatRequest, body: dict[str, Any], on_text: OnText | None
+    ) -> Completion:
+        """One completion; a failed one says why."""
         from httpx import HTTPError
         from openai import APIStatusError, AuthenticationError, NotFoundError, OpenAIError, PermissionDeniedError
 
         try:
             if on_text is not None:
-                return await self._streamed(client, request, body, on_text), False
+                return await self._streamed(client, request, body, on_text)
             raw = await client.chat.completions.with_raw_response.create(**body)
-            return read_reply(request, raw.parse(), raw.elapsed.total_seconds() * 1e3), False
+            return read_reply(request, raw.parse(), raw.elapsed.total_seconds() * 1e3)
         except (AuthenticationError, NotFoundError, PermissionDeniedError) as error:
             # Every other request would end in the same way.
-            raise UnreachableError(f"expected an API that serves {self.model}, found {self._explain(error)}") from None
+            kind = UnreachableError if error.status_code in _LATER else EngineError
+            raise kind(f"expected an API that serves {self.model}, found {self._explain(error)}") from None
+        except APIStatusError as error:
+            return failed(request, self._explain(error), away=error.status_code in _LATER or error.status_code >= 500)
+        except Withheld as error:
+            return failed(request, str(error))
         except (OpenAIError, HTTPError, ValueError, TimeoutError) as error:  # HTTPError: a stream broke
-            refused = isinstance(error, APIStatusError) and error.status_code in _BAD_REQUEST
-            return failed(request, self._explain(error)), not (refused or isinstance(error, Withheld))
+            return failed(request, self._explain(error), away=True)
 
     async def _streamed(
-        self, client: "AsyncOpenAI", request: ChatRequest, body: dict[str, Any], on_text: Callable[[str], None]
+        self, client: "AsyncOpenAI", request: ChatRequest, body: dict[str, Any], on_text: OnText
     ) -> Completion:
         """One completion, whose answer is passed on as it arrives.
 
         Raises:
-            ValueError: The stream has no end or no usage.
+            ValueError: The stream is not one of a chat completion, or has no end or no usage.
             Withheld: The API withheld the answer.
-            TimeoutError: It did not end in time.
+            TimeoutError: It did not end in time after it had begun.
         """
         asked: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
         asked["extra_headers"] = {"Accept": STREAMED}
         shown, pieces, reason, used = AnswerFilter(on_text), list[str](), None, None
-        async with asyncio.timeout(self.params.timeout_s * (self.params.max_retries + 1)):
-            raw: Any = await client.chat.completions.with_raw_response.create(**body, **asked)
-            async for chunk in raw.parse():
-                used = getattr(chunk, "usage", None) or used
-                for choice in chunk.choices[:1]:
-                    reason = choice.finish_reason or reason
-                    if text := choice.delta.content:
-                        pieces.append(text)
-                        shown(text)
-        milliseconds = (time.perf_counter() - raw.http_request.extensions[SENT]) * 1e3
-        if reason == "content_filter":
+        raw: Any = await client.chat.completions.with_raw_response.create(**body, **asked)
+        async with asyncio.timeout(self.params.timeout_s), raw.parse() as stream:
+            async for chunk in stream:
+                text, ended, counted = read_chunk(chunk)
+                reason, used = ended or reason, counted or used
+                if text is not None:
+                    pieces.append(text)
+                    shown(text)
+        milliseconds = (time.perf_counter() - raw.http_request.extensions[SENT_AT]) * 1e3
+        if not pieces or reason == "content_filter":
             raise Withheld(f"expected an answer in text, found none (finish_reason {reason})")
         if used is None or reason is None:
             raise ValueError(f"expected a streamed answer with its usage, found none (finish_reason {reason})")
-        usage = Usage(input_tokens=used.prompt_tokens, output_tokens=used.completion_tokens)
-        return _completion(request, "".join(pieces), usage, milliseconds, reason)
+        return _completion(request, "".join(pieces), used, milliseconds, reason)
 
     def _explain(self, error: Exception) -> str:
         """A library's message without the key, which some servers repeat."""
@@ -221,7 +226,7 @@ class Pace:
             turn = max(now, self.next_s)
             self.next_s = turn + self.gap_s
             await asyncio.sleep(turn - now)
-        request.extensions[SENT] = time.perf_counter()
+        request.extensions[SENT_AT] = time.perf_counter()
 
 
 def read_reply(request: ChatRequest, reply: Any, latency_ms: float) -> Completion:
@@ -242,6 +247,23 @@ def read_reply(request: ChatRequest, reply: Any, latency_ms: float) -> Completio
     return _completion(request, text, usage, latency_ms, reason)
 
 
+def read_chunk(chunk: Any) -> tuple[str | None, str | None, Usage | None]:
+    """What a chunk of a stream has: a piece of text, why the answer ended, and its usage.
+
+    Raises:
+        ValueError: It is no chunk of a chat completion.
+    """
+    try:
+        used = chunk.usage
+        usage = used and Usage(input_tokens=used.prompt_tokens, output_tokens=used.completion_tokens)
+        if not chunk.choices:
+            return None, None, usage
+        choice = chunk.choices[0]
+        return choice.delta.content, choice.finish_reason, usage
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        raise ValueError(f"expected a chunk of a chat completion, found {str(chunk)[:200]!r}") from None
+
+
 def _completion(request: ChatRequest, text: str, usage: Usage, latency_ms: float, reason: str) -> Completion:
     return Completion(
         example_id=request.example_id,
@@ -252,26 +274,38 @@ def _completion(request: ChatRequest, text: str, usage: Usage, latency_ms: float
     )
 
 
-def _sent(work: Coroutine[Any, Any, Result]) -> Result:
+class _Sender:
+    """The thread that sends all requests, by an event loop of its own; a forked process starts another one."""
+
+    def __init__(self) -> None:
+        self._lock, self._loop = threading.Lock(), None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="requests", daemon=True).start()
+            return self._loop
+
+    def forget(self) -> None:
+        """Start anew in a forked process, which has none of its parent's threads."""
+        self.__init__()
+        _lines.clear()
+
+
+_sender = _Sender()
+_lines: "WeakKeyDictionary[OpenAIEngine, Line]" = WeakKeyDictionary()
+os.register_at_fork(after_in_child=_sender.forget)
+
+
+def _send(work: Coroutine[Any, Any, Result]) -> Result:
     """Have the sending thread do the work, and wait for it; whoever is interrupted cancels it."""
-    future = asyncio.run_coroutine_threadsafe(work, _loop())
+    future = asyncio.run_coroutine_threadsafe(work, _sender.loop)
     try:
         return future.result()
     finally:
         future.cancel()
-
-
-@lru_cache(maxsize=1)
-def _loop() -> asyncio.AbstractEventLoop:
-    """The event loop of a thread that sends all requests."""
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="requests", daemon=True).start()
-    return loop
-
-
-_lines: "WeakKeyDictionary[OpenAIEngine, Line]" = WeakKeyDictionary()
-os.register_at_fork(after_in_child=_loop.cache_clear)  # a child has none of its parent's threads
-os.register_at_fork(after_in_child=_lines.clear)
 
 
 def _close(client: "AsyncOpenAI", loop: asyncio.AbstractEventLoop) -> None:

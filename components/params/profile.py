@@ -84,8 +84,8 @@ class ApiParams(Settings):
     limit_field: Literal["max_completion_tokens", "max_tokens"] = Field(
         default="max_tokens", description="The API's name for the limit of new tokens."
     )
-    omit: tuple[Literal["temperature", "top_p", "seed"], ...] = Field(
-        default=(), description="Parameters that the API refuses."
+    omit: tuple[Literal["temperature", "top_p", "seed", "stream"], ...] = Field(
+        default=(), description="Parameters that the API refuses; without `stream` answers come whole."
     )
     extra_body: dict[str, Any] = Field(default={}, description="Further parameters of the request.")
 

@@ -100,6 +100,8 @@ class Trajectory(Record):
 class Completion(Record):
     """What a model answered to one example; `error` says why there is no answer.
 
+    `away` says of an error that an engine elsewhere was to blame, and not the request.
+
     Of an agent's trajectory `text` is the last answer.
 
     `confidence` is the probability in [0, 1] that the model gave the whole answer, None where an engine does not tell.
@@ -111,6 +113,7 @@ class Completion(Record):
     latency_ms: float
     finish_reason: Literal["stop", "length", "error"] = "stop"
     error: str | None = None
+    away: bool = Field(default=False, exclude_if=lambda away: not away)
     confidence: float | None = None
     trajectory: Trajectory | None = None
 

@@ -16,8 +16,8 @@ OnText = Callable[[int, str], None]  # takes a completion's number, and the next
 class Request:
     """A conversation that waits for an answer of the version that was chosen when it came.
 
-    If the engine can stream, `on_text` is called in the batches' thread while the answer is written. It need not get
-    the texts to their ends; `done` has all of them.
+    If the engine can stream, `on_text` is called in a thread of the engine's while the answer is written, which other
+    requests wait for meanwhile. It need not get the texts to their ends; `done` has all of them.
     """
 
     served: Served

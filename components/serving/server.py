@@ -199,7 +199,8 @@ class Server:
             refused = refusal(error)
             if self.journal is not None and refused.code != "overloaded":
                 latency_ms = (time.perf_counter() - started) * 1e3
-                await asyncio.to_thread(self.journal.failed, name, unanswered, str(refused), latency_ms)
+                why = str(refused.__cause__ or refused)
+                await asyncio.to_thread(self.journal.failed, name, unanswered, why, latency_ms)
             raise
 
     def _route(self, unit: str) -> tuple[RouteName, Served]:
@@ -225,14 +226,13 @@ class Server:
         except TimeoutError:
             raise RequestError(504, f"no answer within {self.params.timeout_s:g} s", code="timeout") from None
         except UnreachableError as error:
-            log.warning("%s", error)
-            raise RequestError(
-                503, "the model's engine does not answer; try again later", code="overloaded", retry_after_s=1
-            ) from error
+            raise _away() from error
         except EngineError as error:
             raise RequestError(400, str(error)) from error
-        if error := next((completion.error for completion in completions if completion.error is not None), None):
-            raise RequestError(400, error, param="messages")
+        if failed := next((completion for completion in completions if completion.error is not None), None):
+            if failed.away:
+                raise _away() from UnreachableError(failed.error)
+            raise RequestError(400, failed.error or "", param="messages")
         return request.answered(route, [cut(completion, stops) for completion in completions])
 
     def _request(
@@ -300,6 +300,11 @@ class Server:
 
         with suppress(QueueFull):  # answers that are returned come first
             self.batcher.submit(request).add_done_callback(write)
+
+
+def _away() -> RequestError:
+    """The refusal while an engine elsewhere does not answer; what it said is for the trace alone."""
+    return RequestError(503, "the model's engine does not answer; try again later", code="unavailable", retry_after_s=1)
 
 
 def _refuse_tools(served: Served) -> None:

@@ -205,3 +205,46 @@ def test_without_a_customer_or_a_verdict_outcomes_are_empty_and_not_valid(tmp_pa
     lake = kept(tmp_path, trace("a", 1.0), trace("free", 2.0), trace("late", 9.0),
                 trace("other", 1.0).model_copy(update={"version": 2}))  # fmt: skip
     assert lake.outcomes("triage", 3, (0.0, 9.0)) == [("", True), ("", False)]
+
+
+def damaged(path: Path) -> None:
+    """Break the bytes of the column `text`, whose pages a reading of ids does not touch."""
+    import pyarrow.parquet as pq
+
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    column = next(group.column(at) for at in range(group.num_columns) if group.column(at).path_in_schema == "text")
+    with path.open("r+b") as file:
+        file.seek(column.dictionary_page_offset or column.data_page_offset)
+        file.write(b"\xff" * column.total_compressed_size)
+
+
+@pytest.mark.parametrize("most", [3, 5, 100])
+def test_a_file_that_is_broken_beside_its_ids_takes_no_place_in_a_sample(tmp_path: Path, most: int) -> None:
+    lake = Lake(tmp_path)
+    lake.store("1", lines(*(trace(f"a{at}", 1.0 + at) for at in range(5))))
+    lake.store("2", lines(*(trace(f"b{at}", 1.5 + at) for at in range(5))))
+    damaged(tmp_path / "traces" / "workload=triage" / "day=1970-01-01" / "2.parquet")
+    traces, total = lake.sample("triage", 3, (0.0, 9.0), most)
+    assert total == 5 and len(traces) == min(most, 5)
+    assert {each.id[0] for each in traces} == {"a"}
+    assert len(lake.broken) == 1
+    assert lake.sample("triage", 3, (0.0, 9.0), most) == (traces, total)
+
+
+def test_a_file_that_is_broken_beside_its_ids_is_not_counted(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    lake.store("1", lines(trace("a", 1.0), trace("b", 2.0)))
+    lake.store("2", lines(trace("c", 1.0), trace("d", 2.0), trace("e", 2.0)))
+    damaged(tmp_path / "traces" / "workload=triage" / "day=1970-01-01" / "2.parquet")
+    traces, total = lake.about("triage", {"a", "c"}, (0.0, 9.0))
+    assert (ids(traces), total) == (["a"], 2)
+
+
+def test_a_sample_is_cut_by_rank_where_an_id_is_there_twice(tmp_path: Path) -> None:
+    lake, names = Lake(tmp_path), sorted("abcdef", key=lambda name: crc32(name.encode()))
+    lake.store("1", lines(*(trace(name, 1.0 + at) for at, name in enumerate(reversed(names)))))
+    lake.store("2", lines(trace(names[2], 8.0)))  # again, by somebody who counted wrong
+    for most in range(1, 4):
+        traces, total = lake.sample("triage", 3, (0.0, 9.0), most)
+        assert sorted(ids(traces)) == sorted(names[:most]) and total == 7
+    assert len(lake.sample("triage", 3, (0.0, 9.0), 100)[0]) == 7

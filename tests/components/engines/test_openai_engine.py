@@ -3,6 +3,8 @@
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -36,6 +38,12 @@ def reply(text: str | None, finish_reason: str = "stop", **changes: Any) -> JSON
 def event(**fields: Any) -> str:
     chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"} | fields
     return f"data: {json.dumps(chunk)}\n\n"
+
+
+STRANGE: dict[str, Any] = {
+    "no delta": [{"index": 0, "delta": None, "finish_reason": None}],
+    "no text": [{"index": 0, "delta": {"content": None}, "finish_reason": "stop"}],
+}
 
 
 @dataclass
@@ -73,7 +81,9 @@ class Api:
         usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
 
         async def events() -> AsyncIterator[str]:
-            for piece in ("<think>", "hm</think>", "re: ", said, ""):
+            if said in STRANGE:
+                yield event(choices=STRANGE[said])
+            for piece in () if said == "no text" else ("<think>", "hm</think>", "re: ", said, ""):
                 choice = {
                     "index": 0,
                     "delta": {"content": piece},
@@ -101,6 +111,8 @@ class Api:
             return JSONResponse({"error": {"message": "later"}}, int(said[:3]), SOON)
         if said.startswith("always"):
             return JSONResponse({"error": {"message": f"no, {KEY}"}}, int(said.split()[1]), SOON)
+        if said == "every other" and self.tries[said] % 2:
+            return JSONResponse({"error": {"message": "not now"}}, 500)
         if said == "drip once" and first:
             return StreamingResponse(self.drops(), media_type="application/json")
         special = {
@@ -109,6 +121,7 @@ class Api:
             "no choices": reply("x", choices=[]),
             "no usage": reply("x", usage=None),
             "filtered": reply(None, "content_filter"),
+            "no text": reply(None),
             "long": reply("cut", "length"),
         }
         return special.get(said) or reply(f"re: {said}")
@@ -289,6 +302,7 @@ def test_a_streamed_answer_is_passed_on_as_it_arrives(
     [
         ("breaks", "Connection error|peer closed connection"),
         ("no usage", "expected a streamed answer with its usage"),
+        ("no delta", "expected a chunk of a chat completion, found"),
         ("no end", r"expected a streamed answer with its usage, found none \(finish_reason None\)"),
         ("slow", "TimeoutError"),
         ("always 500", "500"),
@@ -303,7 +317,7 @@ def test_a_stream_that_fails_says_why_and_that_it_may_be_asked_again(
         engine.stream([make_request("a", said)], Sampling(), {0: lambda _: None})
 
 
-@pytest.mark.parametrize("said", ["filtered", "always 400", "always 422"])
+@pytest.mark.parametrize("said", ["filtered", "no text", "always 400", "always 403", "always 422"])
 @pytest.mark.parametrize("streamed", [False, True])
 def test_what_is_the_requests_own_fault_is_told_apart(
     said: str, streamed: bool, make_engine: MakeEngine, make_request: MakeRequest
@@ -313,3 +327,55 @@ def test_what_is_the_requests_own_fault_is_told_apart(
             [make_request("a", said)], Sampling(), {0: lambda _: None} if streamed else {}
         )
     assert not isinstance(raised.value, UnreachableError)
+
+
+def test_of_several_completions_each_failed_one_says_whether_the_api_was_away(
+    make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    requests = [make_request("a", "every other"), make_request("b", "always 400")]
+    result = make_engine(max_retries=0, concurrency=1).generate(requests, Sampling(n=2))
+    assert [completion.away for completion in result] == [True, False, False, False]
+    assert [completion.error is None for completion in result] == [False, True, False, False]
+    assert '"away"' in result[0].model_dump_json() and '"away"' not in result[2].model_dump_json()
+
+
+def test_an_api_that_cannot_stream_is_asked_for_whole_answers(
+    api: Api, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    heard: list[str] = []
+    (result,) = make_engine(omit=("stream",)).stream([make_request("a", "x")], Sampling(), {0: heard.append})
+    assert (result.text, heard) == ("re: x", [])
+    assert "stream" not in api.bodies[0]
+
+
+def test_waiting_for_the_pace_is_no_part_of_a_streams_time(make_engine: MakeEngine, make_request: MakeRequest) -> None:
+    engine = make_engine(requests_per_minute=60, timeout_s=0.8, max_retries=0)
+    requests = [make_request(str(at), f"message {at}") for at in range(3)]
+    result = engine.stream(requests, Sampling(), dict.fromkeys(range(3), lambda _: None))
+    assert [completion.error for completion in result] == [None, None, None]
+    assert all(completion.latency_ms < 800 for completion in result)
+
+
+COLD = """
+import sys, threading
+from components.engines import ChatRequest, Sampling
+from components.engines.openai_engine import OpenAIEngine
+from components.params import ApiParams
+from components.records import Message
+engine = OpenAIEngine("m", ApiParams(base_url=sys.argv[1], key_variable=None, concurrency=2))
+start, texts = threading.Barrier(8), []
+def ask(number):
+    start.wait()
+    request = ChatRequest("a", [Message(role="user", content=str(number))])
+    texts.append(engine.generate([request], Sampling())[0].text)
+threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+[thread.start() for thread in threads]
+[thread.join(60) for thread in threads]
+assert sorted(texts) == [f"re: {number}" for number in range(8)], texts
+assert sum(thread.name == "requests" for thread in threading.enumerate()) == 1
+"""
+
+
+def test_threads_that_ask_first_at_the_same_time_share_one_sender(api: Api) -> None:
+    subprocess.run([sys.executable, "-c", COLD, api.url], check=True, timeout=120)
+    assert api.most == 2

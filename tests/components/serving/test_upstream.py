@@ -11,11 +11,12 @@ import httpx
 import pytest
 from openai import OpenAI
 
-from components.engines import Engine
+from components.engines import ChatRequest, Engine, Sampling
+from components.engines.base import failed
 from components.errors import ConfigError, EngineError
 from components.models import folder_digest
 from components.params import ApiParams, Profile, ServingParams, UpstreamParams, Workload, load
-from components.records import Trace
+from components.records import Completion, Trace
 from components.registry import Version
 from components.serving import Follower, Served, Server
 from flows.upstream import open_upstream
@@ -98,17 +99,40 @@ def test_a_caller_is_asked_to_come_again_while_the_upstream_engine_is_away(
     stream: bool, elsewhere: Any, run_server: RunServer, tmp_path: Path
 ) -> None:
     body = {"model": "triage", "messages": [{"role": "user", "content": TICKET}], "max_tokens": 12, "stream": stream}
+    written = Written(tmp_path / "spool")
     with ExitStack() as until:
         address = until.enter_context(elsewhere())
         opening = partial(open_upstream, workload=workload(address), profile=PROFILE)
         served = opening(version(tmp_path / "model"))
-        with run_server(Follower(lambda: version(tmp_path / "model"), lambda _: served, every_s=0.02)) as ours:
+        follower = Follower(lambda: version(tmp_path / "model"), lambda _: served, every_s=0.02)
+        with run_server(follower, journal=written.journal) as ours:
             until.close()
             response = httpx.post(f"{ours}/v1/chat/completions", json=body, timeout=60)
     assert response.status_code == 503 and response.headers["retry-after"] == "1"
     said = response.json()["error"]
     assert (said["type"], said["message"]) == ("server_error", "the model's engine does not answer; try again later")
     assert address.rpartition(":")[2] not in response.text
+    (trace,) = [Trace.model_validate_json(line) for line in written.lines]
+    assert (trace.finish_reason, trace.valid, trace.version) == ("error", False, 7)  # it counts against a canary
+
+
+class HalfAway:
+    """An engine elsewhere that answers one of two completions, and says what it should not."""
+
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
+        whole = [Completion.of_text(request.example_id, "{}") for request in requests]
+        return [*whole, *(failed(request, f"503 at db-7, {TICKET}", away=True) for request in requests)]
+
+
+def test_what_an_upstream_engine_says_of_itself_stays_in_the_trace(run_server: RunServer, tmp_path: Path) -> None:
+    served, written = Served(7, "sft", HalfAway(), None, 16), Written(tmp_path / "spool")
+    body = {"model": "triage", "messages": [{"role": "user", "content": TICKET}], "n": 2}
+    follower = Follower(lambda: version(tmp_path / "model"), lambda _: served, every_s=0.02)
+    with run_server(follower, journal=written.journal) as ours:
+        response = httpx.post(f"{ours}/v1/chat/completions", json=body, timeout=60)
+    assert response.status_code == 503 and "db-7" not in response.text
+    (trace,) = [Trace.model_validate_json(line) for line in written.lines]
+    assert trace.finish_reason == "error" and "503 at db-7" in trace.text and "jo@example.org" not in trace.text
 
 
 def _turn(text: str) -> list[Any]:
