@@ -15,6 +15,7 @@ from functools import partial
 
 from starlette import requests
 
+from components.data.masking import mask
 from components.data.shares import falls_in
 from components.engines import CallingEngine, ChatRequest
 from components.errors import EngineError, UnreachableError
@@ -270,7 +271,7 @@ class Server:
             request = await asyncio.to_thread(self._request, self.fallback, name, asked, caller)
             second = await self._ask(self.second_batcher, "fallback", request, asked.stop)
         except RequestError as error:
-            log.warning("The fallback did not answer: %s", error)
+            log.warning("The fallback did not answer: %s", mask(str(error.__cause__ or error)))
             return first
         return await asyncio.to_thread(self._better, name, first, second)
 
