@@ -90,7 +90,10 @@ class Bucket:
 
 @contextmanager
 def s3_service(name: str = "shared") -> Generator[Bucket]:
-    """An S3 service with an empty bucket."""
+    """An S3 service with an empty bucket; clients that this process keeps of an earlier one are forgotten."""
+    from s3fs import S3FileSystem
+
+    S3FileSystem.clear_instance_cache()
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
