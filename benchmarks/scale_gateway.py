@@ -37,12 +37,13 @@ from benchmarks.serving import (
     free_ports,
     measure,
     medians,
+    parser_of,
     prepare,
     requests_of,
     serving,
     tickets,
 )
-from benchmarks.serving_peers import MOST_CONTEXT, overrides
+from benchmarks.serving_peers import MOST_CONTEXT, VLLM, overrides
 from components.prompts import Prompt, load_prompt
 
 RECORD = ROOT / "benchmarks" / "scale.json"
@@ -71,14 +72,9 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="a trained rung's folder, prompt.md included; default: the champion")
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32], help="how many ask at once")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--warm-up", type=int, default=8, help="requests before the first round")
-    parser.add_argument("--new-tokens", type=int, default=96, help="at most so many in an answer")
+    parser = parser_of(__doc__)
     parser.add_argument("--dtype", default="auto", help="vLLM's, such as float32; auto: that of the stored weights")
-    parser.add_argument("--vllm", type=Path, default=ROOT / "state" / "bench" / "vllm" / "bin" / "vllm")
+    parser.add_argument("--vllm", type=Path, default=VLLM)
     return parser.parse_args()
 
 

@@ -113,12 +113,7 @@ def measure(ways: Sequence[Way], options: argparse.Namespace) -> tuple[Rounds, d
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="a trained rung's folder, prompt.md included; default: the champion")
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32], help="how many ask at once")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--warm-up", type=int, default=8, help="requests before the first round")
-    parser.add_argument("--new-tokens", type=int, default=96, help="at most so many in an answer")
+    parser = parser_of(__doc__)
     parser.add_argument("--dtype", default="auto", help="of `transformers serve`; auto: that of the stored weights")
     parser.add_argument("--continuous-batching", action="store_true", help="let `transformers serve` batch")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "serving.json")
@@ -126,6 +121,17 @@ def parse() -> argparse.Namespace:
     options.command = ["--device", "cpu", "--dtype", options.dtype]
     options.command += ["--continuous-batching"] if options.continuous_batching else []
     return options
+
+
+def parser_of(description: str | None) -> argparse.ArgumentParser:
+    """A command line with what all measurements of servers are asked."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, help="a trained rung's folder, prompt.md included; default: the champion")
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32], help="how many ask at once")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--warm-up", type=int, default=8, help="requests before the first round")
+    parser.add_argument("--new-tokens", type=int, default=96, help="at most so many in an answer")
+    return parser
 
 
 def requests_of(clients: int) -> int:

@@ -43,6 +43,7 @@ from benchmarks.serving import (
     free_ports,
     measure,
     medians,
+    parser_of,
     prepare,
     requests_of,
     serving,
@@ -56,6 +57,7 @@ from components.prompts import Prompt, load_prompt
 Kind = Literal["transformers", "llama_cpp"]
 WEIGHTS: dict[Precision, Weights] = {"bf16": "bf16", "fp32": "f32", "auto": "f16"}
 DTYPES: dict[Precision, str] = {"bf16": "bfloat16", "fp32": "float32", "auto": "auto"}
+VLLM = ROOT / "state" / "bench" / "vllm" / "bin" / "vllm"
 MOST_CONTEXT = 1024  # tokens of a ticket's prompt and answer
 OURS: dict[Kind, str] = {"transformers": "gradus serve", "llama_cpp": "gradus serve, llama_cpp"}
 Figures = dict[int, dict[str, dict[str, float]]]
@@ -126,14 +128,9 @@ def command() -> str:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="a trained rung's folder, prompt.md included; default: the champion")
+    parser = parser_of(__doc__)
     parser.add_argument("--precisions", nargs="+", choices=list(WEIGHTS), default=["bf16", "fp32"])
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32], help="how many ask at once")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--warm-up", type=int, default=8, help="requests before the first round")
-    parser.add_argument("--new-tokens", type=int, default=96, help="at most so many in an answer")
-    parser.add_argument("--vllm", type=Path, default=ROOT / "state" / "bench" / "vllm" / "bin" / "vllm")
+    parser.add_argument("--vllm", type=Path, default=VLLM)
     parser.add_argument("--again", action="store_true", help="measure also what the record has")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "serving-peers.json")
     parser.add_argument("--serve", type=Path, help="only run llama.cpp's server over this file, on --port")

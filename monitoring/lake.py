@@ -9,7 +9,6 @@ import errno
 import fcntl
 import logging
 import os
-from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -260,10 +259,15 @@ def _ids(path: Path, asked: "pc.Expression") -> "Iterator[pa.Array]":
 
 def _drawn(files: Sequence[Path], asked: "pc.Expression", most: int) -> tuple[list[Trace], int]:
     """The `most` traces of the lowest ranks, oldest first, and the number of all in files that can be read."""
-    lowest, total = _lowest_of(files, spread(files, lambda path: _lowest(path, asked, most)), most)
-    holders, names = Counter(path for *_, path in lowest), [name for _, name, _ in lowest]
-    found = list(spread(list(holders), lambda path: _named(path, asked, names)))
-    unread = {path for path, part in zip(holders, found, strict=True) if _rows(part) < holders[path]}
+    total, lowest = 0, list[tuple[int, str, Path]]()
+    for path, (ranked, many) in zip(files, spread(files, lambda path: _lowest(path, asked, most)), strict=True):
+        total += many
+        lowest = sorted([*lowest, *((*each, path) for each in ranked)])[:most]
+    names: dict[Path, list[str]] = {}
+    for _, name, path in lowest:
+        names.setdefault(path, []).append(name)
+    found = list(spread(list(names), lambda path: _named(path, asked, names[path])))
+    unread = {path for path, part in zip(names, found, strict=True) if _rows(part) < len(names[path])}
     if unread:
         return _drawn([path for path in files if path not in unread], asked, most)
     traces = sorted(_joined(Trace, found), key=lambda trace: _rank(trace.id))[:most]
@@ -284,17 +288,6 @@ def _lowest(path: Path, asked: "pc.Expression", most: int) -> tuple[list[tuple[i
         near = np.flatnonzero(ranks <= limit)
         ranked = zip(ranks[near].tolist(), ids.take(near).to_pylist(), strict=True)
         lowest = sorted([*lowest, *ranked])[:most]
-    return lowest, total
-
-
-def _lowest_of(
-    files: Iterable[Path], parts: Iterable[tuple[list[tuple[int, str]], int]], most: int
-) -> tuple[list[tuple[int, str, Path]], int]:
-    """The `most` lowest ranks of all files' traces with their ids and files, and the number of all."""
-    total, lowest = 0, list[tuple[int, str, Path]]()
-    for path, (ranked, many) in zip(files, parts, strict=True):
-        total += many
-        lowest = sorted([*lowest, *((*each, path) for each in ranked)])[:most]
     return lowest, total
 
 
@@ -324,7 +317,7 @@ def _outcomes(path: Path, asked: "pc.Expression") -> list[tuple[str, bool]]:
     pieces = list(batches(path, Trace, asked, columns=["customer", "valid"]))
     if not pieces:
         return []
-    rows = pa.Table.from_batches(pieces).combine_chunks()
+    rows = pa.Table.from_batches(pieces)
     customers = pc.fill_null(rows["customer"], "").combine_chunks().dictionary_encode()
     valid = pc.fill_null(rows["valid"], False).to_numpy()
     codes = 2 * customers.indices.to_numpy() + valid

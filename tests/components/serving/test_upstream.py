@@ -51,6 +51,12 @@ def elsewhere(engine: Engine) -> Any:
     return lambda: running(Server("triage-7", Follower(lambda: upstream, lambda _: served, every_s=0.02)))
 
 
+def before(address: str, run_server: RunServer, written: Written, folder: Path) -> Any:
+    """A server of triage whose answers are computed at an address, with `written` for its journal."""
+    opening = partial(open_upstream, workload=workload(address), profile=PROFILE)
+    return run_server(Follower(lambda: version(folder), opening, every_s=0.02), journal=written.journal)
+
+
 def asked(address: str, model: str, *messages: dict[str, str]) -> Any:
     body = {"model": model, "messages": list(messages), "max_tokens": 12}
     return httpx.post(f"{address}/v1/chat/completions", json=body, timeout=60).raise_for_status().json()
@@ -61,11 +67,9 @@ def test_an_upstream_engine_is_asked_with_our_prompt_and_recorded_as_ours(
 ) -> None:
     written = Written(tmp_path / "spool")
     with elsewhere() as address:
-        opening = partial(open_upstream, workload=workload(address), profile=PROFILE)
-        follower = Follower(lambda: version(tmp_path / "model"), opening, every_s=0.02)
-        with run_server(follower, journal=written.journal) as ours:
+        with before(address, run_server, written, tmp_path / "model") as ours:
             answer = asked(ours, "triage", {"role": "user", "content": TICKET})
-        prompt = opening(version(tmp_path / "model")).conversation(_turn(TICKET))[0]
+        prompt = open_upstream(version(tmp_path / "model"), workload(address), PROFILE).conversation(_turn(TICKET))[0]
         directly = asked(address, "triage-7", *(message.openai for message in prompt))
     assert answer["choices"][0]["message"] == directly["choices"][0]["message"]
     assert answer["usage"] == directly["usage"]
@@ -78,16 +82,13 @@ def test_an_upstream_engines_text_is_streamed_and_recorded(
     elsewhere: Any, run_server: RunServer, tmp_path: Path
 ) -> None:
     written = Written(tmp_path / "spool")
-    with elsewhere() as address:
-        opening = partial(open_upstream, workload=workload(address), profile=PROFILE)
-        follower = Follower(lambda: version(tmp_path / "model"), opening, every_s=0.02)
-        with run_server(follower, journal=written.journal) as ours:
-            whole = asked(ours, "triage", {"role": "user", "content": TICKET})
-            with OpenAI(api_key="none", base_url=f"{ours}/v1", max_retries=0) as client:
-                stream = client.chat.completions.create(
-                    model="triage", messages=[{"role": "user", "content": TICKET}], max_tokens=12, stream=True
-                )
-                pieces = [chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices]
+    with elsewhere() as address, before(address, run_server, written, tmp_path / "model") as ours:
+        whole = asked(ours, "triage", {"role": "user", "content": TICKET})
+        with OpenAI(api_key="none", base_url=f"{ours}/v1", max_retries=0) as client:
+            stream = client.chat.completions.create(
+                model="triage", messages=[{"role": "user", "content": TICKET}], max_tokens=12, stream=True
+            )
+            pieces = [chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices]
     assert "".join(pieces) == whole["choices"][0]["message"]["content"]
     assert len(list(filter(None, pieces))) > 2
     first, second = (Trace.model_validate_json(line) for line in written.lines)
@@ -102,10 +103,7 @@ def test_a_caller_is_asked_to_come_again_while_the_upstream_engine_is_away(
     written = Written(tmp_path / "spool")
     with ExitStack() as until:
         address = until.enter_context(elsewhere())
-        opening = partial(open_upstream, workload=workload(address), profile=PROFILE)
-        served = opening(version(tmp_path / "model"))
-        follower = Follower(lambda: version(tmp_path / "model"), lambda _: served, every_s=0.02)
-        with run_server(follower, journal=written.journal) as ours:
+        with before(address, run_server, written, tmp_path / "model") as ours:
             until.close()
             response = httpx.post(f"{ours}/v1/chat/completions", json=body, timeout=60)
     assert response.status_code == 503 and response.headers["retry-after"] == "1"
