@@ -16,7 +16,7 @@ LEFT, RIGHT, TOP, BOTTOM = 56, 24, 46, 42
 PANEL = (WIDTH - 2 * LEFT - RIGHT) / 2
 INK, LINE, GREEN = "#3465a4", "#bbb", "#0a7d4f"
 TIMES = (0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 36_000.0, 360_000.0)  # seconds, as people count them
-LETTER, LINE_HEIGHT = 6.5, 13.0  # of a name beside its point, pixels
+LETTER, LINE_HEIGHT, DOT, GAP = 6.5, 13.0, 4.0, 7.0  # of a name, of a point, and between them, pixels
 
 
 @dataclass(frozen=True)
@@ -127,29 +127,38 @@ def _mark(point: Point, x: float) -> str:
     color = GREEN if point.best else INK
     return (
         f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_y(point.low):.1f}" y2="{_y(point.high):.1f}" stroke="{color}" '
-        f'stroke-width="2"/><circle cx="{x:.1f}" cy="{_y(point.value):.1f}" r="4" fill="{color}"/>'
+        f'stroke-width="2"/><circle cx="{x:.1f}" cy="{_y(point.value):.1f}" r="{DOT}" fill="{color}"/>'
     )
 
 
 def _names(points: Sequence[Point], x: Callable[[float], float]) -> str:
-    """The points' names beside them, each moved up until it covers none of those below it."""
-    placed: list[tuple[float, float, float]] = []  # left end, right end and baseline
+    """The points' names beside them, each moved until it covers no point and no other name.
+
+    Names of the lower half move up and those of the upper half down, so that they stay within the panel.
+    """
+    taken = [(x(point.spent) - DOT, x(point.spent) + DOT, _y(point.value), DOT) for point in points]
     texts: list[str] = []
-    for point in sorted(points, key=lambda point: point.value):
+    for point in sorted(points, key=lambda point: abs(point.value - 0.5), reverse=True):
         name = point.name if len(point.name) <= 20 else point.name[:19] + "…"
-        at, width, baseline = x(point.spent), len(name) * LETTER, _y(point.value) - 5
+        at, width, middle = x(point.spent), len(name) * LETTER, _y(point.value) - LINE_HEIGHT / 2 - 2
         before = at > WIDTH / 2 + PANEL / 2 or (at < WIDTH / 2 and at > LEFT + PANEL * 0.7)
-        start = at - 7 - width if before else at + 7
-        while any(
-            start < end and begin < start + width and abs(baseline - y) < LINE_HEIGHT for begin, end, y in placed
-        ):
-            baseline -= 1
-        placed.append((start, start + width, baseline))
+        start, step = (at - GAP - width, -1) if before else (at + GAP, 1)
+        while covered := next((box for box in taken if _meet(box, start, start + width, middle)), None):
+            if covered[3] == DOT:
+                start += step
+            else:
+                middle += 1 if point.value > 0.5 else -1
+        taken.append((start, start + width, middle, LINE_HEIGHT / 2))
         texts.append(
-            f'<text x="{at - 7 if before else at + 7:.1f}" y="{baseline:.1f}" '
+            f'<text x="{start + width if before else start:.1f}" y="{middle + LETTER / 2:.1f}" '
             f'text-anchor="{"end" if before else "start"}" fill="{GREEN if point.best else INK}">{escape(name)}</text>'
         )
     return "".join(texts)
+
+
+def _meet(box: tuple[float, float, float, float], left: float, right: float, middle: float) -> bool:
+    """Whether a name covers a box, which is given by its ends, its middle's height and half its height."""
+    return left < box[1] and box[0] < right and abs(middle - box[2]) < box[3] + LINE_HEIGHT / 2
 
 
 def _y(share: float) -> float:

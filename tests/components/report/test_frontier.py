@@ -65,6 +65,26 @@ def test_names_of_rungs_that_cost_and_answer_alike_do_not_cover_each_other(chain
     assert all(above - below > 12.9 for below, above in itertools.pairwise(heights))
 
 
+@pytest.mark.parametrize("value", [0.0, 0.004, 0.5, 0.92, 0.976, 1.0])
+@pytest.mark.parametrize("seconds", [1.0, 3000.0])
+def test_names_cover_no_point_and_stay_within_the_panel(chained: Ladder, value: float, seconds: float) -> None:
+    accuracy = chained.rungs[0].accuracy.model_copy(update={"value": value})
+    near = [
+        rung.model_copy(update={"seconds": seconds * 1.1**at, "starts_from": None, "accuracy": accuracy})
+        for at, rung in enumerate(chained.rungs)
+    ]
+    root = ElementTree.fromstring(frontier(chained.model_copy(update={"rungs": tuple(near)}), {}))
+    names = {rung.name for rung in near}
+    texts = [text for text in root.iter("{http://www.w3.org/2000/svg}text") if text.text in names]
+    circles = [(float(circle.get("cx", "")), float(circle.get("cy", ""))) for circle in
+               root.iter("{http://www.w3.org/2000/svg}circle")]  # fmt: skip
+    for text in texts:
+        end, baseline, width = float(text.get("x", "")), float(text.get("y", "")), 6.5 * len(text.text or "")
+        left = end - width if text.get("text-anchor") == "end" else end
+        assert 30 < baseline < 258, text.text
+        assert not any(left < x < left + width and baseline - 10 < y < baseline for x, y in circles), text.text
+
+
 def test_times_stand_at_seconds_minutes_and_hours(chained: Ladder) -> None:
     texts = [
         text.text for text in ElementTree.fromstring(frontier(chained, {})).iter("{http://www.w3.org/2000/svg}text")
