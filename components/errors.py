@@ -37,9 +37,10 @@ class EngineError(GradusError, RuntimeError):
 
 
 class UnreachableError(EngineError):
-    """An engine elsewhere does not answer: no connection, no time, too much to do, a key or a model unknown there.
+    """An engine does not answer, and the requests are not to blame: they may be sent again later.
 
-    The requests are not to blame, and may be sent again later.
+    Elsewhere there is no connection, no time, no credit or too much to do, or a key or a model is unknown; here memory
+    does not suffice.
     """
 
 

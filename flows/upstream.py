@@ -1,15 +1,15 @@
 """Serves versions with a remote engine, such as vLLM's server, which only computes the answers.
 
 Prompts, masks, traces, routes and canaries stay here; the remote engine gets the conversation that the version was
-trained on. Decides the engine's name for a version, and checks that the engine has it.
+trained on. Decides the engine's name for a version, checks that the engine has it, and parts the names of the version's
+control tokens in texts, which the engine would read as tokens.
 """
 
-from components.engines import open_engine
 from components.errors import EngineError
 from components.opening import Artifact, Opened, over, prompt_of
 from components.params import ApiParams, Profile, Workload
 from components.registry import Version
-from components.serving import Served, open_served
+from components.serving import Served, in_time, open_served
 
 _ANSWER_S = 10.0
 
@@ -19,16 +19,19 @@ def open_upstream(version: Version, workload: Workload, profile: Profile) -> Ser
 
     Raises:
         RegistryError: Its files differ from those that were registered.
-        EngineError: The remote engine does not answer or does not have it, or the key is missing.
+        EngineError: The remote engine does not answer or does not have it, or the key or its tokenizer is missing.
         ConfigError: Its prompt is missing.
     """
+    from components.engines.openai_engine import OpenAIEngine
+    from components.engines.parting import Parting
+
     params = workload.serving.upstream
     if params is None or version.makes != "model":
         return open_served(version, workload, profile)
     name = params.name(workload.name, version.number)
 
     def elsewhere(artifact: Artifact, workload: Workload, profile: Profile, columns: tuple[str, ...]) -> Opened:
-        engine = open_engine(params.api, name)
+        engine = OpenAIEngine(name, in_time(params.api, workload.serving), Parting.of(artifact.folder))
         refuse_unknown(params.api, name)
         return over(engine, prompt_of(artifact, columns), workload, profile)
 

@@ -3,6 +3,7 @@
 Defines a chat request and how it is sampled; each engine decides how to compute the answer.
 """
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -53,6 +54,11 @@ class Sampling(Record):
         exclude_if=lambda calls: calls is None,
         description="Tools that are offered, whose calls are held to their schemas while they are written.",
     )
+
+
+def seed_of(request: ChatRequest, sampling: Sampling, sample: int = 0) -> int:
+    """The seed of one of a request's completions, of 31 bits, for engines that draw by a seed of their own."""
+    return zlib.crc32(f"{sampling.seed}/{sample}/{request.example_id}".encode()) & 0x7FFFFFFF
 
 
 class Engine(Protocol):
@@ -108,7 +114,7 @@ class ConcurrentEngine(Engine, Protocol):
 
 
 def failed(request: ChatRequest, reason: str, *, away: bool = False) -> Completion:
-    """The completion of a request that could not be answered; `away` says that the engine elsewhere was to blame."""
+    """The completion of a request that could not be answered; `away` says that the engine was to blame, not it."""
     nothing = Usage(input_tokens=0, output_tokens=0)
     return Completion(
         example_id=request.example_id, text="", usage=nothing, latency_ms=0.0, finish_reason="error", error=reason,

@@ -1,4 +1,4 @@
-"""Tool calls in an assistant's turn: the grammar that they are decoded under, and a parser for streamed turns.
+"""Tool calls in an assistant's turn: the grammar that they are decoded under, a parser for streamed turns, its inverse.
 
 Decides the format, which Hermes, Qwen and nano share: JSON between `<tool_call>` tags, name before arguments. Text
 before a call is free, but cannot contain the tag: whatever begins as a call is a valid call.
@@ -33,8 +33,8 @@ def grammar_of(calls: Calls, answer_schema: dict[str, Any] | None, tags: tuple[s
     if answer_schema is not None:
         rules.append(f"answer: {_json(answer_schema)}")
     if tools and calls.most != 0:
-        rules += [] if tags else [r"OPENED[lazy]: /(.|\n)*<tool_call>/"]
-        rules.append(f"said_call: TEXT? {opens} body" if tags else "said_call: OPENED body")
+        rules += [] if tags else [r"opened[lazy]: /(.|\n)*<tool_call>/"]
+        rules.append(f"said_call: TEXT? {opens} body" if tags else "said_call: opened body")
         rules += [f"call: BLANKS? {opens} body", f"body: BLANKS? ({_listed(len(tools))}) BLANKS? {closes}"]
         rules += [f"call_{at}: {_called(tool)}" for at, tool in enumerate(tools)]
     return "\n".join(rules)
@@ -166,6 +166,47 @@ class TurnParser:
 def _overlap(text: str) -> int:
     """How many characters at the end of a text may begin a call."""
     return next((n for n in range(min(len(OPEN) - 1, len(text)), 0, -1) if text.endswith(OPEN[:n])), 0)
+
+
+class TurnWriter:
+    """Writes a turn whose calls come apart from its text, piece by piece, in the form that `TurnParser` reads.
+
+    A call stays open where its arguments are no JSON object in the end, as those of a turn that was cut are not.
+    """
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._arguments = ""
+
+    def text(self, text: str) -> str:
+        """The next part of the turn for some of its text."""
+        return self.close() + text
+
+    def call(self, number: int, name: str | None, arguments: str | None) -> str:
+        """The next part of the turn for a piece of a call, which begins where the tool's name is."""
+        begins = ""
+        if number != self._number:
+            if name is None:
+                return ""
+            begins = f'{self.close()}\n{OPEN}\n{{"name": {json.dumps(name)}, "arguments": '
+            self._number, self._arguments = number, ""
+        self._arguments += arguments or ""
+        return begins + (arguments or "")
+
+    def close(self) -> str:
+        """The end of the call that is being written, if there is one."""
+        if self._number is None:
+            return ""
+        self._number = None
+        missing = "" if self._arguments.strip() else "{}"  # of a call without arguments
+        return missing + (f"}}\n{CLOSE}" if _is_object(self._arguments + missing) else "")
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,9 @@ class Chat:
         template = str(tokenizer.chat_template or "")
         self._takes_text = "arguments is string" in template
         added = tokenizer.added_tokens_decoder.items()
-        self._control: dict[int, str] = {id: token.content for id, token in added if _is_control(token, template)}
+        self._control: dict[int, str] = {
+            id: token.content for id, token in added if is_control(token.content, template, special=token.special)
+        }
         self._ids = {name: id for id, name in self._control.items()}
         # The longest first, as tokenizers match them.
         by_length = sorted(self._ids, key=len, reverse=True)
@@ -187,15 +189,14 @@ class Chat:
         return lambda text: copy.encode(text, add_special_tokens=False).ids
 
 
-def _is_control(token: Any, template: str) -> bool:
-    """Whether a token marks structure: it is special, looks like `<|…|>`, or is a tag that the template writes.
+def is_control(name: str, template: str, *, special: bool) -> bool:
+    """Whether an added token marks structure: it is special, looks like `<|…|>`, or is a tag that the template writes.
 
     Other added tokens, such as a field's words, HTML tags or runs of blanks, are ordinary text.
     """
-    name: str = token.content
     tag = _BRACKETED.fullmatch(name) is not None and name in template
     is_mark = len(name) > len("<|>") and name.startswith(_MARKS[0]) and name.endswith(_MARKS[1])
-    return bool(token.special) or is_mark or tag
+    return special or is_mark or tag
 
 
 def _rename(model: dict[str, Any], new: dict[str, str]) -> None:

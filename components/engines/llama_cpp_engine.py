@@ -11,7 +11,6 @@ import tempfile
 import threading
 import time
 import weakref
-import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from components.engines.base import ChatRequest, Listeners, Sampling, failed
+from components.engines.base import ChatRequest, Listeners, Sampling, failed, seed_of
 from components.engines.calling import answer_grammar
 from components.engines.chat import Chat
 from components.engines.constraint import Grammar, Vocabulary
@@ -154,7 +153,7 @@ class LlamaCppEngine:
         self._server.handle_completions(self._body(job, sampling, held), written)
         milliseconds = (time.perf_counter() - started) * 1e3
         if written.error is not None:
-            return failed(job.request, f"expected an answer of llama.cpp, found: {written.error}")
+            return failed(job.request, f"expected an answer of llama.cpp, found: {written.error}", away=True)
         text = written.text
         if shown is None:
             text = self.tokenizer.decode(written.tokens, skip_special_tokens=True)
@@ -173,7 +172,6 @@ class LlamaCppEngine:
     def _body(self, job: Job, sampling: Sampling, held: "Held | None") -> dict[str, Any]:
         """The request that llama.cpp gets; without penalties and cuts other than those of `sampling`."""
         greedy = sampling.temperature < COLDEST
-        named = f"{sampling.seed}/{job.sample}/{job.request.example_id}"
         return {
             "prompt": job.tokens,
             "n_predict": min(sampling.max_new_tokens, self.context - len(job.tokens)),
@@ -181,7 +179,7 @@ class LlamaCppEngine:
             "top_k": 1,
             "temperature": 0.0 if greedy else sampling.temperature,
             "top_p": sampling.top_p,
-            "seed": zlib.crc32(named.encode()) & 0x7FFFFFFF,
+            "seed": seed_of(job.request, sampling, job.sample),
             "cache_prompt": self._cache_prompt,
             "stream": job.on_text is not None,
             "n_probs": 1,

@@ -17,7 +17,9 @@ from weakref import WeakKeyDictionary, finalize
 
 from tqdm import tqdm
 
-from components.engines.base import ChatRequest, Listeners, Sampling, failed
+from components.engines.base import Calls, ChatRequest, Listeners, Sampling, failed, seed_of
+from components.engines.calling import TurnWriter
+from components.engines.parting import Parting
 from components.engines.thinking import AnswerFilter, answer_of
 from components.errors import EngineError, UnreachableError
 from components.params import ApiParams
@@ -32,7 +34,7 @@ Result = TypeVar("Result")
 NO_KEY = "none"
 STREAMED = "text/event-stream"
 SENT_AT = "gradus.sent_at"  # of a request's extensions: when an attempt was sent, by time.perf_counter
-_LATER = (401, 404, 408, 409, 429)  # statuses, with 5xx, for which the request is not to blame
+_LATER = (401, 402, 404, 408, 409, 429)  # statuses, with 5xx, for which the request is not to blame
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,20 @@ class OpenAIEngine:
     free slot and earlier attempts. `usage` is what the API reports.
     """
 
-    def __init__(self, model: str, params: ApiParams) -> None:
+    def __init__(self, model: str, params: ApiParams, parting: Parting | None = None) -> None:
+        """`parting` keeps what is sent from being read as the model's control tokens, where these are known."""
         self.model, self.params, self._key = model, params, key_of(params)
+        self._parting = parting or Parting()
 
     @property
     def at_once(self) -> int:
         """How many requests are sent at the same time."""
         return self.params.concurrency
+
+    @property
+    def calls_tools(self) -> bool:
+        """Whether the settings say that the API calls tools."""
+        return self.params.tools
 
     def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
         """Answer every request: `n` completions in a row for each, by one API call each, in the order of the requests.
@@ -92,10 +101,13 @@ class OpenAIEngine:
         with tqdm(total=total, desc=self.model, unit="answer", disable=total == 1) as bar:
 
             async def answer(request: ChatRequest, sample: int, on_text: OnText | None) -> Completion:
-                async with line.slots:
-                    completion = await self._answer(
-                        line.client, request, self._body(request, sampling, sample), on_text
-                    )
+                within_s = self.params.within_s
+                try:
+                    async with asyncio.timeout(within_s), line.slots:
+                        body = self._body(request, sampling, sample)
+                        completion = await self._answer(line.client, request, body, on_text)
+                except TimeoutError:
+                    completion = failed(request, f"expected an answer within {within_s:g} s, found none", away=True)
                 bar.update()
                 return completion
 
@@ -127,13 +139,15 @@ class OpenAIEngine:
         return _lines[self]
 
     def _body(self, request: ChatRequest, sampling: Sampling, sample: int) -> dict[str, Any]:
-        settings = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed + sample}
+        seed = seed_of(request, sampling, sample)
+        settings = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": seed}
         return {
             "model": self.model,
-            "messages": [message.openai for message in request.messages],
+            "messages": [self._parting.message(message.openai) for message in request.messages],
             self.params.limit_field: sampling.max_new_tokens,
             **{name: value for name, value in settings.items() if name not in self.params.omit},
             **({"response_format": response_format(sampling.answer_schema)} if sampling.answer_schema else {}),
+            **(self._parting(offered(sampling.calls)) if sampling.calls else {}),
             "extra_body": self.params.extra_body or None,
         }
 
@@ -173,17 +187,21 @@ class OpenAIEngine:
         asked: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
         asked["extra_headers"] = {"Accept": STREAMED}
         shown, pieces, reason, used = AnswerFilter(on_text), list[str](), None, None
+        writer = TurnWriter()
         raw: Any = await client.chat.completions.with_raw_response.create(**body, **asked)
         async with asyncio.timeout(self.params.timeout_s), raw.parse() as stream:
             async for chunk in stream:
-                text, ended, counted = read_chunk(chunk)
+                piece, ended, counted = read_chunk(chunk, writer)
                 reason, used = ended or reason, counted or used
-                if text is not None:
-                    pieces.append(text)
-                    shown(text)
+                if piece is not None:
+                    pieces.append(piece)
+                    shown(piece)
+        if ends := writer.close():
+            pieces.append(ends)
+            shown(ends)
         milliseconds = (time.perf_counter() - raw.http_request.extensions[SENT_AT]) * 1e3
-        if not pieces or reason == "content_filter":
-            raise Withheld(f"expected an answer in text, found none (finish_reason {reason})")
+        if reason is not None:
+            refuse_withheld("".join(pieces) if pieces else None, reason)
         if used is None or reason is None:
             raise ValueError(f"expected a streamed answer with its usage, found none (finish_reason {reason})")
         return _completion(request, "".join(pieces), used, milliseconds, reason)
@@ -212,6 +230,20 @@ def response_format(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
 
 
+def offered(calls: Calls) -> dict[str, Any]:
+    """The fields of a request that say which tools may or must be called; none where there are no tools."""
+    if not calls.tools:
+        return {}
+    choice: Any = "auto"
+    if calls.most == 0:
+        choice = "none"
+    elif calls.least:
+        alone = len(calls.names) == 1
+        choice = {"type": "function", "function": {"name": calls.names[0]}} if alone else "required"
+    single = {"parallel_tool_calls": False} if calls.most == 1 else {}
+    return {"tools": [tool.openai for tool in calls.tools], "tool_choice": choice, **single}
+
+
 class Pace:
     """Spaces starts evenly: at most `per_minute` in any minute; None sets no limit."""
 
@@ -230,25 +262,36 @@ class Pace:
 
 
 def read_reply(request: ChatRequest, reply: Any, latency_ms: float) -> Completion:
-    """The API's reply as a completion.
+    """The API's reply as a completion; calls of tools stand in its text, as engines here write them.
 
     Raises:
         ValueError: It is no chat completion, or has no usage.
         Withheld: The API withheld the answer.
     """
     try:
-        choice, used = reply.choices[0], reply.usage
+        choice, used, writer = reply.choices[0], reply.usage, TurnWriter()
         text, reason = choice.message.content, choice.finish_reason
+        calls = [(call.function.name, call.function.arguments) for call in choice.message.tool_calls or ()]
         usage = Usage(input_tokens=used.prompt_tokens, output_tokens=used.completion_tokens)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         raise ValueError(f"expected a chat completion with its usage, found {str(reply)[:200]!r}") from None
-    if text is None or reason == "content_filter":
+    written = "".join(writer.call(number, *call) for number, call in enumerate(calls)) + writer.close()
+    refuse_withheld(text if text is not None else written or None, reason)
+    return _completion(request, (text or "") + written, usage, latency_ms, reason)
+
+
+def refuse_withheld(text: str | None, reason: str | None) -> None:
+    """Refuse an answer that the API withheld. One that was cut may have no text: that of a thought is kept back.
+
+    Raises:
+        Withheld: There is no text, or a filter's.
+    """
+    if reason == "content_filter" or (text is None and reason != "length"):
         raise Withheld(f"expected an answer in text, found none (finish_reason {reason})")
-    return _completion(request, text, usage, latency_ms, reason)
 
 
-def read_chunk(chunk: Any) -> tuple[str | None, str | None, Usage | None]:
-    """What a chunk of a stream has: a piece of text, why the answer ended, and its usage.
+def read_chunk(chunk: Any, writer: TurnWriter) -> tuple[str | None, str | None, Usage | None]:
+    """What a chunk of a stream has: a piece of the turn, why the answer ended, and its usage.
 
     Raises:
         ValueError: It is no chunk of a chat completion.
@@ -259,7 +302,10 @@ def read_chunk(chunk: Any) -> tuple[str | None, str | None, Usage | None]:
         if not chunk.choices:
             return None, None, usage
         choice = chunk.choices[0]
-        return choice.delta.content, choice.finish_reason, usage
+        text, calls = choice.delta.content, choice.delta.tool_calls or ()
+        said = writer.text(text) if text else text
+        made = [writer.call(call.index, call.function.name, call.function.arguments) for call in calls if call.function]
+        return (said or "") + "".join(made) if made else said, choice.finish_reason, usage
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         raise ValueError(f"expected a chunk of a chat completion, found {str(chunk)[:200]!r}") from None
 

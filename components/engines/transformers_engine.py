@@ -33,7 +33,7 @@ from components.engines.prefill import Prefix, common_prefix, read_prefix, read_
 from components.engines.streaming import token_listener
 from components.engines.thinking import AnswerFilter, answer_of
 from components.engines.turns import Turns
-from components.errors import EngineError
+from components.errors import EngineError, UnreachableError
 from components.models import computes_bf16, open_model
 from components.params import Precision
 from components.records import Completion, Usage
@@ -151,7 +151,7 @@ class TransformersEngine:
         """Answer every request: `n` completions in a row for each, in the order of the requests.
 
         Raises:
-            EngineError: A batch does not fit into the memory of the device.
+            UnreachableError: A batch does not fit into the memory of the device.
         """
         return self.stream(requests, sampling, {})
 
@@ -159,7 +159,7 @@ class TransformersEngine:
         """Like `generate`, but calls listeners with their completion's text as it is written, in whole characters.
 
         Raises:
-            EngineError: A batch does not fit into the memory of the device.
+            UnreachableError: A batch does not fit into the memory of the device.
         """
         total = len(requests) * sampling.n
         if self.for_few_rows is not None and total <= FEW:
@@ -190,7 +190,8 @@ class TransformersEngine:
         Random numbers depend on the seed, the prompt's index and the sample's number.
 
         Raises:
-            EngineError: A batch does not fit into the memory of the device, or a prompt not into the context.
+            UnreachableError: A batch does not fit into the memory of the device.
+            EngineError: A prompt does not fit into the context.
         """
         if longest := max((len(prompt) for prompt in prompts if len(prompt) >= self.context), default=0):
             raise EngineError(f"expected prompts of at most {self.context - 1:,} tokens, found {longest:,}")
@@ -206,7 +207,7 @@ class TransformersEngine:
         """One continuation of each, in order: tokens in, tokens out.
 
         Raises:
-            EngineError: A batch does not fit into the memory of the device.
+            UnreachableError: A batch does not fit into the memory of the device.
         """
         if self.for_few_rows is not None and len(wanted) <= FEW:
             return self.for_few_rows.extend(wanted, sampling)
@@ -238,7 +239,7 @@ class TransformersEngine:
                 for batch in plan_batches(lengths, shared, most, self.batch_tokens):
                     yield from self._draw_batch(prefix, [jobs[at] for at in batch], sampling, grammar)
         except torch.OutOfMemoryError as error:
-            raise EngineError(
+            raise UnreachableError(
                 f"engine.batch_tokens must fit into memory, found {self.batch_tokens}: {error}"
             ) from error
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from components.engines.base import ChatRequest, Sampling, failed
+from components.engines.base import ChatRequest, Sampling, failed, seed_of
 from components.engines.chat import Chat
 from components.engines.thinking import answer_of
 from components.errors import EngineError
@@ -34,7 +34,7 @@ class VllmEngine:
             self.vllm: Any = importlib.import_module("vllm")
         except ImportError as error:
             raise EngineError(
-                "engine.kind vllm needs vLLM in an environment of its own (`pip install --group vllm`), "
+                "engine.kind vllm needs vLLM in an environment of its own (requirements-gpu.lock, docs/scale.md), "
                 f"found none: {error}"
             ) from error
         self.llm = self.vllm.LLM(model=model, dtype=DTYPES[precision], enable_prefix_caching=True)
@@ -57,15 +57,19 @@ class VllmEngine:
             return {}
         return {"structured_outputs": self.vllm.sampling_params.StructuredOutputsParams(json=schema)}
 
-    def _answer(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
-        settings = self.vllm.SamplingParams(
+    def _settings(self, request: ChatRequest, sampling: Sampling) -> Any:
+        """How vLLM samples a request's answers; it adds a completion's number to the seed."""
+        return self.vllm.SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             max_tokens=sampling.max_new_tokens,
             n=sampling.n,
-            seed=sampling.seed,
+            seed=seed_of(request, sampling),
             **self._structure(sampling.answer_schema),
         )
+
+    def _answer(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
+        settings = [self._settings(request, sampling) for request in requests]
         started = time.perf_counter()
         tokens = self.chat.prompts([request.messages for request in requests])
         replies = self.llm.generate([{"prompt_token_ids": ids} for ids in tokens], settings)

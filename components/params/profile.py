@@ -81,11 +81,23 @@ class ApiParams(Settings):
     requests_per_minute: float | None = Field(default=None, gt=0, description="Retries included; None: no limit.")
     timeout_s: float = Field(default=60.0, gt=0, description="Of one attempt.")
     max_retries: int = Field(default=5, ge=0, description="After 408, 409, 429, 5xx, timeouts and lost connections.")
+    within_s: float | None = Field(
+        default=None,
+        gt=0,
+        exclude_if=lambda within_s: within_s is None,  # as for `tools`
+        description="Of a request with all its attempts and waits, after which it is given up; None: no limit. "
+        "A server that answers by this API gives up in time for its callers anyway.",
+    )
     limit_field: Literal["max_completion_tokens", "max_tokens"] = Field(
         default="max_tokens", description="The API's name for the limit of new tokens."
     )
     omit: tuple[Literal["temperature", "top_p", "seed", "stream"], ...] = Field(
         default=(), description="Parameters that the API refuses; without `stream` answers come whole."
+    )
+    tools: bool = Field(
+        default=False,
+        exclude_if=lambda tools: not tools,  # what was hashed before this setting came keeps its hash
+        description="It calls tools, in OpenAI's form; vLLM's server does with --enable-auto-tool-choice.",
     )
     extra_body: dict[str, Any] = Field(default={}, description="Further parameters of the request.")
 

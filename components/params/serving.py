@@ -9,7 +9,7 @@ from components.params.profile import ApiParams
 
 
 class FallbackParams(Settings):
-    """A second model, asked if an answer breaks the workload's schema or the first model is not confident.
+    """A second model, asked if an answer breaks the workload's schema, or the first model is not confident or away.
 
     Then answers are only sent when complete: a streamed one could not be replaced.
     """
@@ -54,7 +54,9 @@ class RoutingParams(Settings):
         description="What is drawn for a canary: customers, as requests name them (`user`), else keys or addresses; or "
         "requests, if all come from one key and name no customer.",
     )
-    shadow_share: float = Field(default=0.0, ge=0, le=1, description="Share of requests that the shadow answers too.")
+    shadow_share: float = Field(
+        default=0.0, ge=0, le=1, description="Share of requests that the shadow answers too, while no caller waits."
+    )
     fallback: FallbackParams | None = None
 
 
@@ -124,7 +126,12 @@ class ServingParams(Settings):
     """How the champion of a workload is served."""
 
     most_batched: int = Field(default=64, ge=1, description="Completions that are computed together, at most.")
-    most_waiting: int = Field(default=256, ge=1, description="Waiting requests; further ones get status 503.")
+    most_waiting: int = Field(
+        default=256,
+        ge=1,
+        description="Requests that wait for the engines of this server, and for each one elsewhere or of llama.cpp; "
+        "further ones get status 503.",
+    )
     caller_share: float = Field(
         default=0.5,
         gt=0,
@@ -145,7 +152,11 @@ class ServingParams(Settings):
     requests_per_minute: float | None = Field(
         default=6000, gt=0, description="Of one key, or without keys of one address; None: no limit."
     )
-    timeout_s: float = Field(default=60.0, gt=0, description="After which a request fails with status 504.")
+    timeout_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="After which a request fails with status 504; a second model has as long again.",
+    )
     follow_s: float = Field(default=5.0, gt=0, description="Interval between checks for a new champion.")
     store_s: float = Field(default=5.0, gt=0, description="How often traces are moved from the spools to their stores.")
     judge_share: float = Field(

@@ -100,7 +100,7 @@ class Trajectory(Record):
 class Completion(Record):
     """What a model answered to one example; `error` says why there is no answer.
 
-    `away` says of an error that an engine elsewhere was to blame, and not the request.
+    `away` says of an error that the engine was to blame, and not the request.
 
     Of an agent's trajectory `text` is the last answer.
 

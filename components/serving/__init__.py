@@ -7,7 +7,7 @@ business, and which version is champion the registry's.
 from components.serving.access import REVIEWER, Keys, new_key
 from components.serving.app import create_app
 from components.serving.browsers import LOOPBACK
-from components.serving.champion import Follower, Served, open_fallback, open_served
+from components.serving.champion import Follower, Served, in_time, open_fallback, open_served
 from components.serving.connections import bind, config
 from components.serving.corrections import Corrections
 from components.serving.forgotten import forget_waiting, note, sparing
@@ -30,6 +30,7 @@ __all__ = [
     "config",
     "create_app",
     "forget_waiting",
+    "in_time",
     "new_key",
     "note",
     "open_fallback",

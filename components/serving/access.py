@@ -8,7 +8,7 @@ import hmac
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,24 +45,22 @@ class Keys:
         """The hashes of the environment and of the file that it names.
 
         Raises:
-            ConfigError: The file is missing or not text, an entry is not a SHA-256, or a role is unknown.
+            ConfigError: The file is missing or not text, an entry is not a SHA-256, a role is unknown, or there is a
+                place for hashes without any: nobody asks for keys in order to admit everyone.
         """
-        lines = [(VARIABLE, line) for line in environment.get(VARIABLE, "").split(",")]
-        if name := environment.get(FILE_VARIABLE):
-            path = Path(name)
-            if not path.is_file():
-                raise ConfigError(f"{FILE_VARIABLE}: expected a file of key hashes, found none at {path}")
-            lines += [(str(path), line) for line in read_text(path, "key hashes").splitlines()]
         hashes, reviewers = list[str](), set[str]()
-        for source, line in lines:
-            if words := line.split("#")[0].split():
-                if len(words[0]) != _HASH_LENGTH or set(words[0].lower()) - set("0123456789abcdef"):
+        for source, lines in _sources(environment):
+            entries = [words for line in lines if (words := line.split("#")[0].split())]
+            if not entries:
+                raise ConfigError(f"expected SHA-256 hashes of keys, found none ({source})")
+            for digest, *words in entries:
+                if len(digest) != _HASH_LENGTH or set(digest.lower()) - set("0123456789abcdef"):
                     raise ConfigError(f"expected SHA-256 hashes of keys, found something else ({source})")
-                roles = {word for word in words[1:] if word.startswith("role=")}
+                roles = {word for word in words if word.startswith("role=")}
                 if strange := sorted(roles - {REVIEWER}):
                     raise ConfigError(f"expected no role but {REVIEWER}, found {strange[0]} ({source})")
-                hashes.append(words[0].lower())
-                reviewers |= {words[0].lower()} if roles else set()
+                hashes.append(digest.lower())
+                reviewers |= {digest.lower()} if roles else set()
         return cls(tuple(hashes), frozenset(reviewers))
 
     def caller(self, authorization: str | None) -> str | None:
@@ -74,6 +72,17 @@ class Keys:
         asked = key_hash(key.strip())
         known = [hmac.compare_digest(asked, admitted) for admitted in self.hashes]
         return asked if any(known) and scheme.lower() == "bearer" else None
+
+
+def _sources(environment: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """The places that the environment names for hashes, each with its lines."""
+    if listed := environment.get(VARIABLE):
+        yield VARIABLE, listed.split(",")
+    if name := environment.get(FILE_VARIABLE):
+        path = Path(name)
+        if not path.is_file():
+            raise ConfigError(f"{FILE_VARIABLE}: expected a file of key hashes, found none at {path}")
+        yield f"{FILE_VARIABLE}: {path}", read_text(path, "key hashes").splitlines()
 
 
 @dataclass

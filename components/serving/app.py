@@ -35,10 +35,10 @@ def create_app(server: Server) -> FastAPI:
         if server.journal is not None:
             server.journal.start()
         yield
-        for part in (*server.followers, server.batcher, server.second_batcher):
-            if part is not None:
-                await asyncio.to_thread(part.close)
-        await asyncio.gather(*server.answering, return_exceptions=True)  # of callers who went away
+        for part in (*server.followers, server.batchers):
+            await asyncio.to_thread(part.close)
+        while server.answering:  # of callers who went away, and the shadow's; one may begin another
+            await asyncio.gather(*server.answering, return_exceptions=True)
         if server.journal is not None:
             await asyncio.to_thread(server.journal.close)
 
@@ -84,7 +84,7 @@ def _measure(server: Server) -> None:
     if journal is not None:
         metrics.watch(journal)
     metrics.version.set(served.version if served else 0)
-    metrics.waiting_requests.set(server.batcher.waiting)
+    metrics.waiting_requests.set(server.batchers.waiting)
     metrics.ready.set(not problems(server))
 
 

@@ -1,18 +1,20 @@
 """Answers concurrent requests in batches: one thread, one batch after the other.
 
 Decides how long a batch waits for more requests: a request that is alone does not wait. The thread belongs to the
-engine, which computes one batch at a time. It survives any error in a batch, or reports that it has ended.
-Requests to an engine that joins callers itself are handed to it one by one, as soon as it has room.
+engines of this process, which compute one batch at a time. It survives any error in a batch, or reports that it has
+ended. An engine that joins callers itself has a thread of its own, which hands it each request by itself, as soon as
+there is room.
 """
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
-from components.engines import ConcurrentEngine, StreamingEngine
+from components.engines import ConcurrentEngine, Engine, StreamingEngine
 from components.records import Completion
+from components.serving.champion import Served
 from components.serving.request import Request
 from components.serving.waiting import QueueFull, Waiting
 
@@ -66,9 +68,13 @@ class Batcher:
         self._waiting.put(request)
         return request.done
 
+    def stop(self) -> None:
+        """Take no more requests; the thread ends when the waiting ones are answered."""
+        self._waiting.close()
+
     def close(self) -> None:
         """Answer the waiting requests, then stop."""
-        self._waiting.close()
+        self.stop()
         self._thread.join()
 
     def _run(self) -> None:
@@ -81,7 +87,8 @@ class Batcher:
                     continue
                 self._answer(batch)
                 # Callers who have just been answered are likely to ask again, and can share a batch with others.
-                most, expected = self._most, len(batch) + len(self._waiting)
+                again = 0 if batch[0].spare else len(batch)
+                most, expected = self._most, again + len(self._waiting)
         except BaseException as error:  # a defect of this module
             log.critical("No request is answered any more.", exc_info=error)
         finally:
@@ -129,6 +136,63 @@ class Batcher:
             return
         for request, answer in zip(started, answers, strict=True):
             request.done.set_result(answer)
+
+
+class Batchers:
+    """The batchers of a server: one for the engines that compute here one by one, one for each that joins callers.
+
+    So an engine that hangs holds up those alone who ask it.
+    """
+
+    def __init__(self, make: Callable[[], Batcher]) -> None:
+        self.shared = make()
+        self._make, self._lock, self._closed = make, threading.Lock(), False
+        self._own = dict[int, tuple[Engine, Batcher]]()  # by the engine's id, which no other has while it is kept
+        self._stopped = list[Batcher]()
+
+    @property
+    def kept(self) -> list[Batcher]:
+        """Those that take requests."""
+        with self._lock:
+            return [self.shared, *(batcher for _, batcher in self._own.values())]
+
+    @property
+    def waiting(self) -> int:
+        """How many callers' requests have not been started."""
+        return sum(batcher.waiting for batcher in self.kept)
+
+    def submit(self, request: Request, standing: Collection[Served]) -> "Future[list[Completion]]":
+        """Queue a request for its version's engine; an engine that no version in `standing` has is kept no longer.
+
+        Raises:
+            QueueFull: There is no room, or this caller has used up its share of it.
+        """
+        with self._lock:
+            self._stop_others({id(served.engine) for served in standing})
+            return self._of(request.served.engine).submit(request)
+
+    def close(self) -> None:
+        """Answer all waiting requests, then stop."""
+        with self._lock:
+            self._closed = True
+            self._stop_others(set())
+        self.shared.close()
+        for batcher in self._stopped:
+            batcher.close()
+
+    def _of(self, engine: Engine) -> Batcher:
+        if self._closed or not isinstance(engine, ConcurrentEngine):
+            return self.shared
+        if id(engine) not in self._own:
+            self._own[id(engine)] = engine, self._make()
+        return self._own[id(engine)][1]
+
+    def _stop_others(self, engines: Collection[int]) -> None:
+        """Stop the batchers of all but these engines; who waits there is still answered."""
+        for known in self._own.keys() - engines:
+            _, batcher = self._own.pop(known)
+            batcher.stop()
+            self._stopped = [*(other for other in self._stopped if other.alive), batcher]
 
 
 def _completions(requests: list[Request]) -> list[Completion]:

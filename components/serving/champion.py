@@ -12,7 +12,7 @@ from components.economics import Prices
 from components.engines import Engine, open_engine
 from components.errors import DataError
 from components.opening import Artifact, Opened, inputs_of, open_artifact
-from components.params import Profile, Workload
+from components.params import ApiParams, Profile, ServingParams, Workload
 from components.prompts import Prompt
 from components.records import Example, Message, Usage
 from components.registry import Version, whole
@@ -21,6 +21,8 @@ from components.serving.repeating import Repeated
 
 log = logging.getLogger(__name__)
 MOST_FALLBACK_TOKENS = 1024  # of an answer, unless the request says how many
+MOST_RETRIES = 1  # where a caller waits
+API_SHARE = 0.9  # of a caller's time, in which an API answers or is given up
 Opening = Callable[[Artifact, Workload, Profile, tuple[str, ...]], Opened]
 
 
@@ -63,6 +65,12 @@ class Served:
         return self.inputs or (self.prompt.placeholders if self.prompt else ())
 
 
+def in_time(api: ApiParams, serving: ServingParams) -> ApiParams:
+    """An API's settings where callers wait: it is asked again once at most, and given up before its callers are."""
+    within_s = min(API_SHARE * serving.timeout_s, api.within_s or serving.timeout_s)
+    return api.model_copy(update={"max_retries": min(api.max_retries, MOST_RETRIES), "within_s": within_s})
+
+
 def open_served(version: Version, workload: Workload, profile: Profile, opening: Opening = open_artifact) -> Served:
     """Open a registered version; `opening` opens its artifact.
 
@@ -71,6 +79,8 @@ def open_served(version: Version, workload: Workload, profile: Profile, opening:
         EngineError: Its model cannot be opened.
         ConfigError: Its prompt is missing.
     """
+    if profile.prompting is not None:
+        profile = profile.model_copy(update={"prompting": in_time(profile.prompting, workload.serving)})
     opened = opening(whole(version).artifact, workload, profile, input_columns(workload))
     return Served(
         version=version.number, made_by=version.method, engine=opened.engine, prompt=opened.prompt,
@@ -89,7 +99,7 @@ def open_fallback(workload: Workload, prompt: Prompt, prices: Prices) -> Served:
     """
     params = workload.serving.routing.fallback
     assert params is not None
-    engine = open_engine(params.api, params.model)
+    engine = open_engine(in_time(params.api, workload.serving), params.model)
     listed = prices.models.get(params.model)
 
     def price(usage: Usage) -> float | None:

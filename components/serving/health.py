@@ -19,7 +19,7 @@ def problems(server: Server) -> list[str]:
 def _problems(server: Server) -> Iterator[str]:
     if server.follower.served is None:
         yield f"{server.model} has no champion that is ready"
-    batchers = [batcher for batcher in (server.batcher, server.second_batcher) if batcher is not None]
+    batchers = server.batchers.kept
     if not all(batcher.alive for batcher in batchers):
         yield "the thread that answers requests has ended"
     if any(follower.dead for follower in server.followers):

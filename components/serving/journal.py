@@ -7,7 +7,7 @@ which stores there are (the lake for everything, MLflow for a share).
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from components.data.masking import mask
 from components.data.shares import falls_in
 from components.engines.calling import ParsedTurn, parse_turn
-from components.records import Completion, Feedback, Message, Production, Tool, Trace, Usage, request_id
+from components.records import Completion, Feedback, Message, Production, Tool, Trace, request_id
 from components.scorers import JsonSchemaScorer
 from components.serving.owners import Owners
 from components.serving.repeating import Repeated
@@ -74,6 +74,15 @@ class Journal:
         """How many segments are not stored yet, including the open ones."""
         return sum(len(spool.waiting) for spool, _ in self._spools)
 
+    def check(self) -> None:
+        """Try again where traces could not be written.
+
+        Raises:
+            OSError: They still cannot.
+        """
+        for spool, _ in self._spools:
+            spool.check()
+
     def start(self) -> None:
         """Start to empty the spools, including what an earlier process left."""
         for drain in self._drains:
@@ -97,7 +106,10 @@ class Journal:
         return customer
 
     def answered(self, name: str, answer: Answer, *, returned: bool = True) -> None:
-        """Write a trace for each completion; the first one that the caller gets has the request's own name."""
+        """Write a trace for each completion; the first one that the caller gets has the request's own name.
+
+        A completion that says why there is no answer is evidence like an answer, and costs nothing.
+        """
         asker, customer = self._owners.asker(name), self._owners.asked_for(name)
         name, served = name if returned else f"{name}~{answer.route}", answer.served
         masked = tuple(map(_masked, answer.messages))
@@ -119,7 +131,7 @@ class Journal:
                 latency_ms=completion.latency_ms,
                 valid=self.valid(completion) if answer.calls is None else completion.error is None and said.whole,
                 confidence=completion.confidence,
-                cost_usd=served.price(completion.usage),
+                cost_usd=served.price(completion.usage) if completion.error is None else 0.0,
                 route=answer.route,
                 returned=returned,
                 caller=asker,
@@ -128,14 +140,6 @@ class Journal:
                 calls=_masked(said.message).tool_calls,
             )
             self._write(trace.id, trace)
-
-    def failed(self, name: str, answer: Answer, why: str, latency_ms: float) -> None:
-        """Record that a version did not answer: a failure or a time-out is evidence, like an answer."""
-        nothing = Completion(
-            example_id=name, text="", usage=Usage(input_tokens=0, output_tokens=0), latency_ms=latency_ms,
-            finish_reason="error", error=why,
-        )  # fmt: skip
-        self.answered(name, replace(answer, completions=[nothing]))
 
     def told(self, trace_id: str, score: float | None, corrected: str | None, caller: str = "") -> None:
         """Record a caller's feedback on an answer.

@@ -17,7 +17,8 @@ class Request:
     """A conversation that waits for an answer of the version that was chosen when it came.
 
     If the engine can stream, `on_text` is called in a thread of the engine's while the answer is written, which other
-    requests wait for meanwhile. It need not get the texts to their ends; `done` has all of them.
+    requests wait for meanwhile. It need not get the texts to their ends; `done` has all of them. One that is `spare`
+    has nobody who waits for its answer: it is answered when no caller waits.
     """
 
     served: Served
@@ -26,6 +27,7 @@ class Request:
     input: Mapping[str, str] = field(default_factory=dict[str, str])
     on_text: OnText | None = None
     caller: str = ""
+    spare: bool = False
     done: "Future[list[Completion]]" = field(default_factory=Future)
 
     def answered(self, route: RouteName, completions: Sequence[Completion] = ()) -> Answer:

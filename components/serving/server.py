@@ -7,22 +7,22 @@ Decides the order of these steps; other modules decide who is admitted, what is 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
-from concurrent.futures import Future
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any, TypeVar
 
 from starlette import requests
 
 from components.data.masking import mask
 from components.data.shares import falls_in
 from components.engines import CallingEngine, ChatRequest
+from components.engines.base import failed
 from components.errors import EngineError, UnreachableError
 from components.params import ServingParams
 from components.records import Completion, RouteName
 from components.serving.access import Keys, Limit
-from components.serving.batching import Batcher
+from components.serving.batching import Batcher, Batchers
 from components.serving.browsers import LOOPBACK
 from components.serving.champion import Follower, Served
 from components.serving.corrections import Corrections
@@ -31,11 +31,12 @@ from components.serving.metrics import Metrics
 from components.serving.protocol import ChatCompletionRequest
 from components.serving.refusals import RequestError, refusal
 from components.serving.request import OnText, Request
-from components.serving.routing import Answer, canary_answers
+from components.serving.routing import Answer, Tried, canary_answers
 from components.serving.stops import Stopping, cut
 from components.serving.waiting import QueueFull
 
 log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 CLIENT_LEFT = 499  # a status that no client sees: nginx's, for the metrics
 
 
@@ -59,20 +60,24 @@ class Server:
     host: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
-        self.answering = set["asyncio.Task[Sequence[Completion]]"]()  # these go on if a stream's caller goes away
+        self.answering = set["asyncio.Task[Any]"]()  # streams whose callers may go away, and the shadow's requests
         self.limit = Limit(self.params.requests_per_minute)
         batcher = partial(
-            Batcher, self.params.most_batched, self.params.wait_ms,
+            Batcher, self.params.most_batched, self.params.wait_ms, self.metrics.batches.observe,
             most_waiting=self.params.most_waiting, caller_share=self.params.caller_share,
         )  # fmt: skip
-        self.batcher = batcher(self.metrics.batches.observe)
-        # A separate one: requests that wait for another model's API must not hold up others.
-        self.second_batcher = batcher() if self.fallback else None
+        self.batchers = Batchers(batcher)
 
     @property
     def followers(self) -> list[Follower]:
         """The followers that this server has."""
         return [follower for follower in (self.follower, self.canary, self.shadow) if follower is not None]
+
+    @property
+    def standing(self) -> list[Served]:
+        """All versions that may be asked now."""
+        versions = [*(follower.served for follower in self.followers), self.fallback]
+        return [served for served in versions if served is not None]
 
     @property
     def served(self) -> Served:
@@ -142,15 +147,19 @@ class Server:
         self, name: str, asked: ChatCompletionRequest, caller: str, on_text: OnText
     ) -> "asyncio.Task[Sequence[Completion]]":
         """`answer` as a task, which goes on if nobody waits for it."""
-        task = asyncio.create_task(self.answer(name, asked, caller, on_text))
+        return self._begun(self.answer(name, asked, caller, on_text))
+
+    def _begun(self, work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
+        """Work that goes on if nobody waits for it."""
+        task = asyncio.create_task(work)
         self.answering.add(task)
         task.add_done_callback(self._ended)
         return task
 
-    def _ended(self, task: "asyncio.Task[Sequence[Completion]]") -> None:
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
         self.answering.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            log.debug("A streamed request was not answered: %s", error)
+            log.debug("A request that its caller need not wait for was not answered: %s", error)
 
     async def answer(
         self, name: str, asked: ChatCompletionRequest, caller: str = "", on_text: OnText | None = None
@@ -161,6 +170,7 @@ class Server:
 
         Raises:
             RequestError: It cannot be answered, or not in time.
+            OSError: Its answer could not be recorded.
         """
         if asked.model != self.model:
             raise RequestError(
@@ -169,40 +179,42 @@ class Server:
         asked.refuse_unknown()
         customer = asked.customer or caller
         if self.journal is not None:
+            if self.journal.trouble:  # before anything is asked, and text of a stream leaves
+                await asyncio.to_thread(self.journal.check)
             customer = self.journal.asked(name, caller, asked.customer)
         route, served = self._route(customer if self.params.routing.unit == "customer" else name)
         may_fall_back = self._may_fall_back(asked)
         on_text = None if may_fall_back else on_text
         request = await asyncio.to_thread(self._request, served, name, asked, caller, on_text)
-        async with self._noted(name, request.answered(route)):
-            answer = await self._ask(self.batcher, route, request, asked.stop)
-        if may_fall_back and not await asyncio.to_thread(self._all_good, answer.completions):
-            answer = await self._second(answer, name, asked, caller)
-        await asyncio.to_thread(self._write_down, name, answer, asked, caller)
+        tried = await self._try(route, request, asked.stop)
+        if may_fall_back and await asyncio.to_thread(self._falls_short, tried):
+            tried = await self._second(tried, name, asked, caller)
+        if tried.error is not None:
+            if self.journal is not None and tried.asked:
+                await asyncio.to_thread(self.journal.answered, name, tried.answer)
+            raise tried.error
+        answer = tried.answer
+        shadow = await asyncio.to_thread(self._write_down, name, answer, asked, caller)
+        if shadow is not None:
+            self._begun(self._shadow(name, shadow, asked.stop))
         return answer.completions
 
-    def _write_down(self, name: str, answer: Answer, asked: ChatCompletionRequest, caller: str) -> None:
-        """Record what is returned, then ask the shadow."""
+    def _write_down(self, name: str, answer: Answer, asked: ChatCompletionRequest, caller: str) -> Request | None:
+        """Record what is returned. Returns the request to the shadow, if it is to answer as well."""
         if self.journal is not None:
             self.journal.answered(name, answer)
-        self._shadow(name, asked, caller)
+        return self._for_shadow(name, asked, caller)
 
-    @asynccontextmanager
-    async def _noted(self, name: str, unanswered: Answer) -> AsyncGenerator[None]:
-        """Record that a version did not answer if the body fails, unless too many waited and it was never asked.
-
-        `unanswered` has no completions.
-        """
+    async def _try(self, route: RouteName, request: Request, stops: Sequence[str]) -> Tried:
+        """Ask a version; if it fails, that is what became of it, for it is evidence as an answer is."""
         started = time.perf_counter()
         try:
-            yield
-        except Exception as error:  # of any kind: it is raised again
+            return Tried(await self._ask(route, request, stops))
+        except Exception as error:  # of any kind: the caller gets it unless another model answers
             refused = refusal(error)
-            if self.journal is not None and refused.code != "overloaded":
-                latency_ms = (time.perf_counter() - started) * 1e3
-                why = str(refused.__cause__ or refused)
-                await asyncio.to_thread(self.journal.failed, name, unanswered, why, latency_ms)
-            raise
+            took_ms = (time.perf_counter() - started) * 1e3
+            nothing = failed(request.chat, str(refused.__cause__ or refused)).model_copy(update={"latency_ms": took_ms})
+            return Tried(request.answered(route, [nothing]), error)
 
     def _route(self, unit: str) -> tuple[RouteName, Served]:
         """The canary for its share of the units while there is one, else the champion."""
@@ -211,29 +223,31 @@ class Server:
             return "canary", canary
         return "champion", self.served
 
-    async def _ask(self, batcher: Batcher, route: RouteName, request: Request, stops: Sequence[str]) -> Answer:
+    async def _ask(self, route: RouteName, request: Request, stops: Sequence[str]) -> Answer:
         """The answer of a version.
 
         Raises:
             RequestError: Too many requests wait, there is no answer in time, or the engine refuses.
         """
         try:
-            waiting = asyncio.wrap_future(batcher.submit(request))
+            waiting = asyncio.wrap_future(self.batchers.submit(request, self.standing))
             completions = await asyncio.wait_for(waiting, self.params.timeout_s)
         except QueueFull:
             raise RequestError(
                 503, "too many requests wait for their answers; try again later", code="overloaded", retry_after_s=1
             ) from None
         except TimeoutError:
-            raise RequestError(504, f"no answer within {self.params.timeout_s:g} s", code="timeout") from None
+            raise RequestError(
+                504, f"no answer within {self.params.timeout_s:g} s", code="timeout", retry_after_s=1
+            ) from None
         except UnreachableError as error:
             raise _away() from error
         except EngineError as error:
             raise RequestError(400, str(error)) from error
-        if failed := next((completion for completion in completions if completion.error is not None), None):
-            if failed.away:
-                raise _away() from UnreachableError(failed.error)
-            raise RequestError(400, failed.error or "", param="messages")
+        if lost := next((completion for completion in completions if completion.error is not None), None):
+            if lost.away:
+                raise _away() from UnreachableError(lost.error)
+            raise RequestError(400, lost.error or "", param="messages")
         return request.answered(route, [cut(completion, stops) for completion in completions])
 
     def _request(
@@ -254,8 +268,9 @@ class Server:
         free = asked.response_format is None and not asked.calling
         return self.fallback is not None and self.journal is not None and free
 
-    def _all_good(self, completions: Sequence[Completion]) -> bool:
-        return all(map(self._good, completions))
+    def _falls_short(self, tried: Tried) -> bool:
+        """Whether the second model is to answer: the first one is away, or an answer of it is not good."""
+        return tried.away or (tried.error is None and not all(map(self._good, tried.answer.completions)))
 
     def _good(self, completion: Completion) -> bool:
         """Whether an answer obeys the schema and the model is sure enough of it, so that no second model is needed."""
@@ -264,19 +279,19 @@ class Server:
         least, sure = named and named.min_confidence, completion.confidence
         return self.journal.valid(completion) and (least is None or sure is None or sure >= least)
 
-    async def _second(self, first: Answer, name: str, asked: ChatCompletionRequest, caller: str) -> Answer:
+    async def _second(self, first: Tried, name: str, asked: ChatCompletionRequest, caller: str) -> Tried:
         """The second model's answer; the first one if it has none, or only the first one obeys the schema."""
-        assert self.fallback is not None and self.second_batcher is not None and self.journal is not None
+        assert self.fallback is not None
         try:
             request = await asyncio.to_thread(self._request, self.fallback, name, asked, caller)
-            second = await self._ask(self.second_batcher, "fallback", request, asked.stop)
-        except RequestError as error:
+            second = await self._ask("fallback", request, asked.stop)
+        except Exception as error:  # of any kind: what became of the first one counts then
             log.warning("The fallback did not answer: %s", mask(str(error.__cause__ or error)))
             return first
-        return await asyncio.to_thread(self._better, name, first, second)
+        return Tried(await asyncio.to_thread(self._better, name, first.answer, second))
 
     def _better(self, name: str, first: Answer, second: Answer) -> Answer:
-        """The answer to return; the other one is only recorded."""
+        """The answer to return; the other one, or why there is none, is only recorded."""
         assert self.journal is not None
         valid = self.journal.valid
         first_alone = all(map(valid, first.completions)) and not all(map(valid, second.completions))
@@ -284,27 +299,28 @@ class Server:
         self.journal.answered(name, other, returned=False)
         return returned
 
-    def _shadow(self, name: str, asked: ChatCompletionRequest, caller: str) -> None:
-        """Let the shadow answer its share of the requests; nobody waits for it."""
-        journal, share = self.journal, self.params.routing.shadow_share
-        shadow = self.shadow and self.shadow.served
-        if journal is None or shadow is None or not falls_in(share, "shadow", name):
-            return
+    def _for_shadow(self, name: str, asked: ChatCompletionRequest, caller: str) -> Request | None:
+        """The request to the shadow, where it answers this one too: of its share, while no caller waits."""
+        share, shadow = self.params.routing.shadow_share, self.shadow and self.shadow.served
+        if self.journal is None or shadow is None or not falls_in(share, "shadow", name) or self.batchers.waiting:
+            return None
         try:
-            request = self._request(shadow, name, asked, caller)
+            return replace(self._request(shadow, name, asked, caller), spare=True)
         except RequestError:  # its prompt takes other inputs than the champion's
+            return None
+
+    async def _shadow(self, name: str, request: Request, stops: Sequence[str]) -> None:
+        """Record the shadow's answer, or that it had none; nobody waits for it."""
+        tried = await self._try("shadow", request, stops)
+        if self.journal is None or not tried.asked or request.done.cancelled():  # its turn never came
             return
-
-        def write(done: "Future[list[Completion]]") -> None:
-            if not done.cancelled() and done.exception() is None:
-                journal.answered(name, request.answered("shadow", done.result()), returned=False)
-
-        with suppress(QueueFull):  # answers that are returned come first
-            self.batcher.submit(request).add_done_callback(write)
+        if (error := tried.error) is not None:
+            log.warning("The shadow did not answer: %s", mask(str(error.__cause__ or error)))
+        await asyncio.to_thread(self.journal.answered, name, tried.answer, returned=False)
 
 
 def _away() -> RequestError:
-    """The refusal while an engine elsewhere does not answer; what it said is for the trace alone."""
+    """The refusal while an engine does not answer; what it said is for the trace alone."""
     return RequestError(503, "the model's engine does not answer; try again later", code="unavailable", retry_after_s=1)
 
 

@@ -47,6 +47,16 @@ class Spool:
         """Why the last attempt to write failed; empty if it did not."""
         return self._trouble
 
+    def check(self) -> None:
+        """Try again if the last attempt to write failed.
+
+        Raises:
+            OSError: It fails still.
+        """
+        with self._lock, self._noted():
+            if self._trouble:
+                self._go_on(tried=True)
+
     def append(self, record: Production) -> None:
         """Write a record; once this returns, a kill cannot lose it.
 

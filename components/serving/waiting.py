@@ -1,6 +1,7 @@
 """Queues requests: a limited number, and fairly between callers.
 
-Decides who is next, and who shares a batch: callers take turns, however many requests each of them has.
+Decides who is next, and who shares a batch: callers take turns, however many requests each of them has. Requests that
+nobody waits for (`spare`) take no caller's place, and their turn comes when no caller waits.
 """
 
 import threading
@@ -8,17 +9,20 @@ from collections import OrderedDict, deque
 
 from components.serving.request import Request
 
+MOST_SPARE = 8
+
 
 class QueueFull(Exception):
     """A request may not join: too many wait, or too many of this caller."""
 
 
 class Waiting:
-    """A queue for each caller; after its turn, a caller moves to the end."""
+    """A queue for each caller; after its turn, a caller moves to the end. Its length counts callers' requests."""
 
     def __init__(self, most: int, most_of_one: int) -> None:
         self._most, self._most_of_one = most, most_of_one
         self._queues: OrderedDict[str, deque[Request]] = OrderedDict()
+        self._spare = deque[Request]()
         self._changed = threading.Condition()
         self._closed = False
 
@@ -32,6 +36,9 @@ class Waiting:
             QueueFull: There is no room, this caller has used up its share of it, or the queue is closed.
         """
         with self._changed:
+            if request.spare:
+                self._put_spare(request)
+                return
             if len(self) >= self._most or len(self._queues.get(request.caller, ())) >= self._most_of_one:
                 self._drop_given_up()
             queue = self._queues.get(request.caller, deque[Request]())
@@ -40,6 +47,12 @@ class Waiting:
             queue.append(request)
             self._queues[request.caller] = queue
             self._changed.notify()
+
+    def _put_spare(self, request: Request) -> None:
+        if self._closed or len(self._spare) >= MOST_SPARE:
+            raise QueueFull
+        self._spare.append(request)
+        self._changed.notify()
 
     def close(self) -> None:
         """Take no more requests."""
@@ -54,7 +67,7 @@ class Waiting:
         Empty once the queue is closed and all requests are taken.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._queues)
+            self._changed.wait_for(lambda: self._closed or self._queues or self._spare)
             while not self._closed and len(self) < min(most, expected):
                 before = len(self)
                 if not self._changed.wait_for(lambda before=before: self._closed or len(self) > before, wait_s):
@@ -64,12 +77,15 @@ class Waiting:
     def drain(self) -> list[Request]:
         """Remove and return all waiting requests, because nobody will take them."""
         with self._changed:
-            requests = [request for queue in self._queues.values() for request in queue]
+            requests = [request for queue in (*self._queues.values(), self._spare) for request in queue]
             self._queues.clear()
+            self._spare.clear()
             return requests
 
     def _next(self, most: int) -> list[Request]:
         """The oldest request of the next caller, and others of its kind: one of each caller, then another of each."""
+        if not self._queues:
+            return [self._spare.popleft()] if self._spare else []
         batch: list[Request] = []
         rows, passed = 0, False
         while not passed:

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from transformers import AutoTokenizer
 
 from components.engines import Calls, ChatRequest, Sampling
-from components.engines.calling import CLOSE, OPEN, TurnParser, parse_turn
+from components.engines.calling import CLOSE, OPEN, TurnParser, TurnWriter, parse_turn
 from components.engines.constraint import Grammar, Vocabulary
 from components.engines.conversations import Conversations
 from components.engines.transformers_engine import TransformersEngine
@@ -243,3 +243,74 @@ def test_no_more_tokens_are_remembered_than_are_allowed(tokenizer: Any) -> None:
                       Message(role="user", content="?")]) for number in range(30)]  # fmt: skip
     kept = [number for number, request in enumerate(asked) if known.prompt(request, ())[:3] == [7] * 3]
     assert kept == [27, 28, 29]
+
+
+def written(text: str, calls: list[tuple[str, str]], size: int) -> str:
+    """A turn as an API streams it: its text, then its calls, whose arguments come in pieces of a size."""
+    writer = TurnWriter()
+    pieces = [writer.text(text)]
+    for number, (name, arguments) in enumerate(calls):
+        pieces.append(writer.call(number, name, None))
+        parts = [arguments[at : at + size] for at in range(0, len(arguments), size)]
+        pieces += [writer.call(number, None, part) for part in parts]
+    return "".join([*pieces, writer.close()])
+
+
+OBJECTS = st.dictionaries(
+    st.text(max_size=5), st.text(max_size=9) | st.integers() | st.lists(st.booleans()), max_size=3
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.text(st.characters(exclude_characters="<", exclude_categories=["Cs"]), max_size=20),
+    st.lists(st.tuples(st.from_regex(r"[A-Za-z0-9_-]{1,12}", fullmatch=True), OBJECTS, st.booleans()), max_size=3),
+    st.integers(1, 9),
+)
+def test_calls_that_an_api_made_apart_from_its_text_are_read_as_they_were_made(
+    text: str, calls: list[tuple[str, Any, bool]], size: int
+) -> None:
+    made = [(name, json.dumps(value, indent=2 if wide else None)) for name, value, wide in calls]
+    turn = parse_turn(written(text, made, size))
+    assert turn.whole
+    assert turn.message.content == (text.rstrip() if made else text)
+    assert [(call.name, call.arguments) for call in turn.message.tool_calls] == made
+
+
+@pytest.mark.parametrize(
+    ("arguments", "read", "whole"),
+    [("", "{}", True), ('{"kind": "re', '{"kind": "re', False), ('{"a": {}', '{"a": {}', False)],
+)
+def test_a_call_of_an_api_without_arguments_has_none_and_one_that_was_cut_stays_open(
+    arguments: str, read: str, whole: bool
+) -> None:
+    turn = parse_turn(written("", [("look", '{"kind": 1}'), ("ping", arguments)], 4))
+    assert [call.arguments for call in turn.message.tool_calls] == ['{"kind": 1}', read]
+    assert turn.whole == whole
+
+
+def test_text_behind_a_call_of_an_api_is_text() -> None:
+    writer = TurnWriter()
+    text = writer.call(0, "ping", "{}") + writer.text("Done.") + writer.close()
+    turn = parse_turn(text)
+    assert (turn.message.content, [call.name for call in turn.message.tool_calls]) == ("Done.", ["ping"])
+
+
+DAY: dict[str, Any] = {"type": "object", "properties": {"day": {"enum": ["Monday", "Friday"]}}, "required": ["day"]}
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"$ref": "#/$defs/day", "$defs": {"day": DAY}},
+        {"allOf": [{"$ref": "#/$defs/day"}], "$defs": {"day": DAY}},
+        {"anyOf": [DAY, {"properties": {"hour": {"type": "integer"}}, "required": ["hour"]}]},
+    ],
+)
+def test_a_tool_whose_schema_is_composed_can_be_called_with_what_its_parts_name(
+    tokenizer: Any, parameters: dict[str, Any]
+) -> None:
+    held = Sampling(calls=Calls(tools=(Tool(name="book", parameters=parameters),), names=("book",), least=1, most=1))
+    constraint = Grammar(Vocabulary(tokenizer, len(tokenizer), [tokenizer.eos_token_id]), held).constraint(1)
+    for token in tokenizer.encode(f'{OPEN}{{"name": "book", "arguments": {{"day": "Friday"}}}}{CLOSE}'):
+        constraint.take([0], [token])

@@ -258,3 +258,13 @@ def test_a_message_that_names_control_tokens_stays_text(pair: Pair) -> None:
     request = ChatRequest("a", [Message(role="user", content="<|im_end|> now <|im_start|>")])
     sampling = Sampling(max_new_tokens=4)
     assert outcome(pair[0].generate([request], sampling)) == outcome(pair[1].generate([request], sampling))
+
+
+def test_a_failure_of_llama_cpps_own_is_not_the_requests_fault(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def handle_completions(self, body: Any, told: Callable[[Any], bool]) -> None:
+            told({"error": {"message": "no slot"}})
+
+    monkeypatch.setattr(pair[0], "_server", Broken())
+    (answer,) = pair[0].generate([chat_request("a", "hello")], Sampling())
+    assert (answer.error, answer.away) == ("expected an answer of llama.cpp, found: no slot", True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,17 +20,21 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from components.engines import ChatRequest, ConcurrentEngine, Sampling, StreamingEngine
+from components.engines import CallingEngine, Calls, ChatRequest, ConcurrentEngine, Sampling, StreamingEngine
+from components.engines.calling import parse_turn
 from components.engines.openai_engine import OpenAIEngine
+from components.engines.parting import Parting
 from components.errors import EngineError, UnreachableError
 from components.params import ApiParams
+from components.records import Completion, Tool
 
 KEY = "sk-secret-123"
 SOON = {"retry-after-ms": "10"}
 
 
-def reply(text: str | None, finish_reason: str = "stop", **changes: Any) -> JSONResponse:
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
+def reply(text: str | None, finish_reason: str = "stop", tool_calls: Any = None, **changes: Any) -> JSONResponse:
+    message = {"role": "assistant", "content": text, "tool_calls": tool_calls}
+    choice = {"index": 0, "message": message, "finish_reason": finish_reason}
     usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
     body = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}
     return JSONResponse(body | changes)
@@ -40,9 +45,26 @@ def event(**fields: Any) -> str:
     return f"data: {json.dumps(chunk)}\n\n"
 
 
+def called(*calls: tuple[int, str | None, str | None]) -> dict[str, Any]:
+    """The calls in a message or a chunk: the place of each, its name and its arguments."""
+    return {
+        "tool_calls": [
+            {"index": at, "id": f"c{at}", "type": "function", "function": {"name": name, "arguments": arguments}}
+            for at, name, arguments in calls
+        ]
+    }
+
+
+CALLS = called((0, "look", '{"kind": "refund"}'), (1, "ping", ""))
+STREAMED_CALLS = [
+    {"content": "One moment."}, called((0, "look", None)), called((0, None, '{"kind": "re')),
+    called((0, None, 'fund"}'), (1, "ping", "")),
+]  # fmt: skip
 STRANGE: dict[str, Any] = {
     "no delta": [{"index": 0, "delta": None, "finish_reason": None}],
     "no text": [{"index": 0, "delta": {"content": None}, "finish_reason": "stop"}],
+    "thought cut": [{"index": 0, "delta": {"content": None}, "finish_reason": "length"}],
+    "nothing": [{"index": 0, "delta": {"content": None}, "finish_reason": None}],
 }
 
 
@@ -83,7 +105,10 @@ class Api:
         async def events() -> AsyncIterator[str]:
             if said in STRANGE:
                 yield event(choices=STRANGE[said])
-            for piece in () if said == "no text" else ("<think>", "hm</think>", "re: ", said, ""):
+            for delta in STREAMED_CALLS if said.startswith("calls") else ():
+                yield event(choices=[{"index": 0, "delta": delta, "finish_reason": None}])
+            pieces = {"no text": (), "thought cut": (), "nothing": (), "calls": ("",)}
+            for piece in pieces.get(said, ("<think>", "hm</think>", "re: ", said, "")):
                 choice = {
                     "index": 0,
                     "delta": {"content": piece},
@@ -122,7 +147,10 @@ class Api:
             "no usage": reply("x", usage=None),
             "filtered": reply(None, "content_filter"),
             "no text": reply(None),
+            "thought cut": reply(None, "length"),
             "long": reply("cut", "length"),
+            "calls": reply(None, "tool_calls", **CALLS),
+            "calls without end": reply("", "length", **called((0, "look", '{"kind": "re'))),
         }
         return special.get(said) or reply(f"re: {said}")
 
@@ -165,7 +193,8 @@ def test_answers_keep_the_order_and_report_the_usage(
     assert {(completion.usage.input_tokens, completion.usage.output_tokens) for completion in result} == {(11, 3)}
     assert all(completion.latency_ms >= 20 for completion in result)
     assert api.most <= 4
-    assert {body["seed"] for body in api.bodies} == {5, 6}
+    seeds = [zlib.crc32(f"5/{k}/T{at}".encode()) & 0x7FFFFFFF for at in range(12) for k in range(2)]
+    assert sorted(body["seed"] for body in api.bodies) == sorted(seeds) and len(set(seeds)) == 24
     assert {body["max_tokens"] for body in api.bodies} == {9}
     assert set(api.keys) == {f"Bearer {KEY}"}
 
@@ -305,9 +334,11 @@ def test_a_streamed_answer_is_passed_on_as_it_arrives(
         ("no usage", "expected a streamed answer with its usage"),
         ("no delta", "expected a chunk of a chat completion, found"),
         ("no end", r"expected a streamed answer with its usage, found none \(finish_reason None\)"),
+        ("nothing", r"expected a streamed answer with its usage, found none \(finish_reason None\)"),
         ("slow", "TimeoutError"),
         ("always 500", "500"),
         ("always 429", "429"),
+        ("always 402", "402"),
     ],
 )
 def test_a_stream_that_fails_says_why_and_that_it_may_be_asked_again(
@@ -380,3 +411,89 @@ assert sum(thread.name == "requests" for thread in threading.enumerate()) == 1
 def test_threads_that_ask_first_at_the_same_time_share_one_sender(api: Api) -> None:
     subprocess.run([sys.executable, "-c", COLD, api.url], check=True, timeout=120)
     assert api.most == 2
+
+
+LOOK = Tool(name="look", parameters={"type": "object", "properties": {"kind": {"type": "string"}}})
+PING = Tool(name="ping", parameters={"type": "object"})
+BOTH: dict[str, Any] = {"tools": (LOOK, PING), "names": ("look", "ping")}
+
+
+def turn_of(completion: Completion) -> tuple[str, list[tuple[str, str]], bool]:
+    turn = parse_turn(completion.text)
+    calls = [(call.name, call.arguments) for call in turn.message.tool_calls]
+    return turn.message.content, calls, turn.whole
+
+
+def test_calls_of_tools_are_read_whole_and_streamed(make_engine: MakeEngine, make_request: MakeRequest) -> None:
+    engine, sampling, heard = make_engine(tools=True), Sampling(calls=Calls(**BOTH)), list[str]()
+    assert isinstance(engine, CallingEngine) and engine.calls_tools and not make_engine().calls_tools
+    made = [("look", '{"kind": "refund"}'), ("ping", "{}")]
+    (whole,) = engine.generate([make_request("a", "calls")], sampling)
+    assert (turn_of(whole), whole.finish_reason) == (("", made, True), "stop")
+    (streamed,) = engine.stream([make_request("a", "calls")], sampling, {0: heard.append})
+    assert turn_of(streamed) == ("One moment.", made, True)
+    assert "".join(heard) == streamed.text and heard[0] == "One moment."
+    (cut,) = engine.generate([make_request("a", "calls without end")], sampling)
+    assert (turn_of(cut), cut.finish_reason) == (("", [("look", '{"kind": "re')], False), "length")
+
+
+@pytest.mark.parametrize(
+    ("calls", "choice", "single"),
+    [
+        (BOTH, "auto", False),
+        ({**BOTH, "most": 1}, "auto", True),
+        ({**BOTH, "least": 1}, "required", False),
+        ({**BOTH, "names": ("ping",), "least": 1}, {"type": "function", "function": {"name": "ping"}}, False),
+        ({"tools": (LOOK, PING), "most": 0}, "none", False),
+    ],
+)
+def test_an_api_is_told_which_tools_there_are_and_which_may_be_called(
+    calls: dict[str, Any], choice: Any, single: bool, *, api: Api, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    make_engine(tools=True).generate([make_request("a", "x")], Sampling(calls=Calls(**calls)))
+    (body,) = api.bodies
+    assert body["tools"] == [LOOK.openai, PING.openai] and body["tool_choice"] == choice
+    assert body.get("parallel_tool_calls", True) is not single
+
+
+def test_a_conversation_with_calls_offers_no_tools_where_there_are_none(
+    api: Api, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    make_engine(tools=True).generate([make_request("a", "x")], Sampling(calls=Calls(most=0)))
+    assert not {"tools", "tool_choice", "parallel_tool_calls"} & api.bodies[0].keys()
+
+
+def test_a_setting_that_is_new_changes_no_hash_of_old_settings() -> None:
+    assert not {"tools", "within_s"} & ApiParams().model_dump().keys()
+    assert ApiParams(tools=True, within_s=2).model_dump().items() >= {"tools": True, "within_s": 2.0}.items()
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_answer_that_was_cut_within_its_thought_is_empty(
+    streamed: bool, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    listeners = {0: lambda _: None} if streamed else {}
+    (result,) = make_engine().stream([make_request("a", "thought cut")], Sampling(), listeners)
+    assert (result.text, result.finish_reason, result.error) == ("", "length", None)
+    assert result.usage.output_tokens == 3
+
+
+@pytest.mark.parametrize("listeners", [{}, {0: lambda _: None}])
+def test_a_request_with_all_its_attempts_has_a_time_limit(
+    listeners: Any, api: Api, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    said = "slow" if listeners else "slow once"
+    engine, started = make_engine(within_s=0.4), time.monotonic()
+    with pytest.raises(UnreachableError, match=r"expected an answer within 0\.4 s, found none"):
+        engine.stream([make_request("a", said)], Sampling(), listeners)
+    assert time.monotonic() - started < 2.5  # at once it takes three seconds, streamed two and a half
+    assert api.tries[said] == 1
+
+
+def test_texts_that_name_control_tokens_are_sent_so_that_they_name_none(api: Api, make_request: MakeRequest) -> None:
+    told = PING.model_copy(update={"description": "</s> at the end"})
+    engine = OpenAIEngine("m", ApiParams(base_url=api.url, tools=True), Parting(["</s>"]))
+    engine.generate([make_request("a", "a</s>b")], Sampling(calls=Calls(tools=(told,), names=("ping",))))
+    (body,) = api.bodies
+    assert body["messages"][-1]["content"] == "a<\u200b/s>b"
+    assert body["tools"][0]["function"]["description"] == "<\u200b/s> at the end"

@@ -9,7 +9,7 @@ import torch
 from components.engines import ChatRequest, Sampling
 from components.engines.prefill import read_prefix
 from components.engines.transformers_engine import TransformersEngine
-from components.errors import EngineError
+from components.errors import EngineError, UnreachableError
 from components.models import computes_bf16
 from components.params import Precision
 from components.records import Completion, Message
@@ -218,6 +218,18 @@ def test_a_folder_is_opened_in_the_given_precision(
         assert engine.model.dtype == dtype
         result = engine.generate(requests, Sampling(max_new_tokens=4))
         assert all(completion.error is None for completion in result)
+
+
+def test_memory_that_does_not_suffice_is_not_the_requests_fault(
+    make_model: MakeModel, tokenizer: Any, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("tried to allocate 2 GiB")
+
+    monkeypatch.setattr("components.engines.transformers_engine.read_prompts", full)
+    engine = TransformersEngine(make_model("llama"), tokenizer, 400)
+    with pytest.raises(UnreachableError, match=r"engine\.batch_tokens must fit into memory, found 400: tried"):
+        engine.generate([make_request("a", "hello")], Sampling())
 
 
 def test_layers_that_the_engine_does_not_know_are_refused(make_model: MakeModel, tokenizer: Any) -> None:

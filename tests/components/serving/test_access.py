@@ -25,6 +25,20 @@ def test_hashes_are_read_from_the_environment_and_a_file_with_names(tmp_path: Pa
     assert Keys.read({}).hashes == ()
 
 
+@pytest.mark.parametrize("content", ["", "\n\n", "# no key yet\n"])
+def test_a_place_for_hashes_that_holds_none_is_refused_for_it_would_admit_everybody(
+    content: str, tmp_path: Path
+) -> None:
+    (tmp_path / "keys").write_text(content)
+    named = {"GRADUS_API_KEYS_FILE": str(tmp_path / "keys")}
+    for environment in (named, {**named, "GRADUS_API_KEYS": key_hash("a")}):
+        with pytest.raises(ConfigError, match=r"expected SHA-256 hashes of keys, found none \(GRADUS_API_KEYS_FILE: "):
+            Keys.read(environment)
+    with pytest.raises(ConfigError, match=r"found none \(GRADUS_API_KEYS\)"):
+        Keys.read({"GRADUS_API_KEYS": f" {content} ,"})
+    assert Keys.read({"GRADUS_API_KEYS": "", "GRADUS_API_KEYS_FILE": ""}).hashes == ()
+
+
 @pytest.mark.parametrize(
     ("environment", "message"),
     [

@@ -3,14 +3,14 @@
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from components.engines import ChatRequest, Sampling
 from components.records import Completion, Message, Usage
-from components.serving.batching import Batcher
+from components.serving.batching import Batcher, Batchers
 from components.serving.champion import Served
 from components.serving.request import Request
 from components.serving.waiting import QueueFull
@@ -149,6 +149,68 @@ def test_an_engine_that_joins_callers_gets_each_by_itself_while_it_has_room() ->
     batcher.close()  # waits for what has begun
     assert last.done() and texts(last) == ["e0", "e1"]
     assert sizes == [1] * 5
+
+
+def standing(*requests: Request) -> list[Served]:
+    return [request.served for request in requests]
+
+
+def test_an_engine_that_hangs_holds_up_those_alone_who_ask_it() -> None:
+    batchers = Batchers(lambda: Batcher(8, 0))
+    hangs, joins, alone = Joining(), Joining(), Echo()
+    joins.go.set()
+    alone.go.set()
+    stuck = [request(hangs, text) for text in "abc"]  # one more than it has room for
+    others = [request(joins, "d", version=2), request(alone, "e", version=3)]
+    kept = standing(*stuck, *others)
+    waiting = list[Future[list[Completion]]]()
+    for begun, each in enumerate(stuck):
+        waiting.append(batchers.submit(each, kept))
+        wait(hangs, min(begun + 1, 2))
+    assert [texts(batchers.submit(each, kept)) for each in others] == [["d0"], ["e0"]]
+    assert batchers.waiting == 1 and not any(answer.done() for answer in waiting)
+    hangs.go.set()
+    assert [texts(answer) for answer in waiting] == [["a0"], ["b0"], ["c0"]]
+    batchers.close()
+    with pytest.raises(QueueFull):
+        batchers.submit(request(joins, "f"), kept)
+
+
+def test_an_engine_that_no_version_has_any_more_answers_who_waits_and_is_kept_no_longer() -> None:
+    batchers = Batchers(lambda: Batcher(8, 0))
+    old, new = Joining(), Joining()
+    new.go.set()
+    before = [request(old, text) for text in "abc"]
+    waiting = [batchers.submit(each, standing(*before)) for each in before]
+    wait(old, 2)
+    kept = batchers.kept
+    after = request(new, "d", version=2)
+    assert texts(batchers.submit(after, standing(after))) == ["d0"]
+    assert len(kept) == len(batchers.kept) == 2  # the shared one, and the engine's
+    assert kept[0] is batchers.kept[0] and kept[1] is not batchers.kept[1]
+    late = batchers.submit(request(old, "e"), standing(after))  # it was on its way when the version was replaced
+    old.go.set()
+    assert [texts(answer) for answer in [*waiting, late]] == [["a0"], ["b0"], ["c0"], ["e0"]]
+    kept[1].close()
+    assert not kept[1].alive
+    batchers.close()
+
+
+def test_what_nobody_waits_for_is_answered_when_no_caller_waits() -> None:
+    engine = Echo()
+    batcher = Batcher(8, 0)
+    first = batcher.submit(request(engine, "a"))
+    while not engine.batches:
+        pass
+    spare = [replace(request(engine, text), spare=True) for text in "xy"]
+    asked = [batcher.submit(each) for each in [spare[0], request(engine, "b", seed=1), spare[1], request(engine, "c")]]
+    order = list[str]()
+    for answer, text in zip(asked, "xbyc", strict=True):
+        answer.add_done_callback(lambda _, text=text: order.append(text))
+    assert batcher.waiting == 2
+    engine.go.set()
+    batcher.close()
+    assert texts(first) == ["a0"] and order == ["b", "c", "x", "y"]
 
 
 def wait(engine: Echo, calls: int) -> None:

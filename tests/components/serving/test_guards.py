@@ -229,10 +229,10 @@ def test_a_thread_that_died_is_reported_and_nobody_waits_for_it(follow: Callable
         raise Panic("a fault of the batches' own")
 
     with running(server) as address:
-        server.batcher._waiting.take = broken  # type: ignore[method-assign]
+        server.batchers.shared._waiting.take = broken  # type: ignore[method-assign]
         call(address, "/v1/chat/completions")  # the take that had begun
         for thread in threading.enumerate():
-            if thread is server.batcher._thread:
+            if thread is server.batchers.shared._thread:
                 thread.join(10)
         status, said = readiness(address)
         assert status == 503 and "the thread that answers requests has ended" in said

@@ -1,24 +1,30 @@
 """Canary, shadow and fallback: the trace says who answered, and the caller gets one answer."""
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from components.data.shares import falls_in
 from components.engines import ChatRequest, Sampling
-from components.errors import RegistryError
+from components.errors import RegistryError, UnreachableError
 from components.params import ApiParams, FallbackParams, RoutingParams, ServingParams
 from components.prompts import Prompt
 from components.records import Completion, Trace, Usage
 from components.registry import Version
-from components.serving import Follower, Journal, Outlet, Served
+from components.serving import Follower, Journal, Outlet, Served, Server
+from components.serving.protocol import ChatCompletionRequest
+from components.serving.request import Request
 from components.serving.routing import canary_answers
 from tests.components.serving.conftest import PROMPT
-from tests.components.serving.test_app import SCHEMA, ask
+from tests.components.serving.test_app import HELLO, SCHEMA, ask
+from tests.flows.conftest import wait_until
 
 VALID = '{"intent": "refund", "late": true}'
 SECOND = FallbackParams(model="second", prompt="short", api=ApiParams(key_variable=None), min_confidence=0.9)
@@ -137,6 +143,37 @@ class Hangs(Says):
         return super().generate(requests, sampling)
 
 
+class Away(Says):
+    """An engine elsewhere that is not there."""
+
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
+        raise UnreachableError("connection refused by db-7")
+
+
+class Joins(Says):
+    """An engine that answers several callers at once."""
+
+    at_once = 4
+
+
+@dataclass
+class Stuck(Joins):
+    """One that answers once it may."""
+
+    go: threading.Event = field(default_factory=threading.Event)
+
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
+        assert self.go.wait(20)
+        return super().generate(requests, sampling)
+
+
+def priced(engine: Says, usd: float) -> Follower:
+    """A follower of one version, whose answers cost something."""
+    version = Version(1, "grpo", "model", "short", Path())
+    served = Served(1, "grpo", engine, PROMPT, 12, price=lambda _: usd)
+    return Follower(lambda: version, lambda _: served, every_s=60)
+
+
 @pytest.mark.parametrize(
     ("engine", "why"),
     [
@@ -161,6 +198,57 @@ def test_a_version_that_does_not_answer_leaves_a_trace_that_is_not_valid(
     assert trace.text.startswith(why) and trace.customer
     assert trace.input == {"message": "hello"}  # so that it may be drawn as any other
     assert trace.messages[-1].content == "Ticket: hello"
+
+
+def test_a_failure_costs_nothing_and_an_answer_what_it_costs(run_server: RunServer, written: Written) -> None:
+    from openai import InternalServerError
+
+    champion = priced(Says(VALID), 0.5)
+    with run_server(champion, journal=written.journal) as address:
+        ask(address)
+        assert champion.served is not None
+        champion.served.engine.generate = Away("").generate  # type: ignore[method-assign]
+        with pytest.raises(InternalServerError):
+            ask(address)
+    assert [(trace.failed, trace.cost_usd) for trace in written.traces] == [(False, 0.5), (True, 0.0)]
+
+
+def test_what_an_engine_says_of_its_own_failure_is_no_callers_business(
+    run_server: RunServer, follow: Callable[..., Follower], written: Written
+) -> None:
+    with run_server(follow(opened=lambda _: Away("")), journal=written.journal) as address:
+        body = {"model": "triage", "messages": HELLO}
+        reply = httpx.post(f"{address}/v1/chat/completions", json=body, timeout=30)
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+    assert "db-7" not in reply.text and reply.json()["error"]["type"] == "server_error"
+    assert [trace.text for trace in written.traces] == ["connection refused by db-7"]
+
+
+def test_who_gets_no_answer_in_time_is_told_to_come_again(
+    run_server: RunServer, follow: Callable[..., Follower]
+) -> None:
+    with run_server(follow(opened=lambda _: Hangs("x")), params=ServingParams(timeout_s=0.1)) as address:
+        body = {"model": "triage", "messages": HELLO}
+        reply = httpx.post(f"{address}/v1/chat/completions", json=body, timeout=30)
+    assert (reply.status_code, reply.headers["retry-after"]) == (504, "1")
+
+
+def test_a_canary_whose_engine_hangs_holds_up_no_other_version(
+    run_server: RunServer, follow: Callable[..., Follower], written: Written
+) -> None:
+    hangs = Stuck("canary")
+    canary, champion = follow(lambda: 2, lambda _: hangs), follow(lambda: 1, lambda _: Joins("champion"))
+    params = ServingParams(timeout_s=2, routing=RoutingParams(canary_share=0.5, unit="request"))
+    body = {"model": "triage", "messages": HELLO}
+    with run_server(champion, canary=canary, params=params, journal=written.journal) as address:
+        wait_until(lambda: canary.served, most_s=20)
+        url = f"{address}/v1/chat/completions"
+        with ThreadPoolExecutor(24) as pool:  # of whom about twelve ask the canary, which has room for four
+            replies = [pool.submit(httpx.post, url, json=body, timeout=30) for _ in range(24)]
+            statuses = {reply.result().status_code for reply in replies}
+        hangs.go.set()
+    assert statuses == {200, 504}
+    assert {(trace.route, trace.failed) for trace in written.traces} == {("champion", False), ("canary", True)}
 
 
 def test_a_message_that_lacks_an_input_is_no_failure_of_a_version(
@@ -193,6 +281,54 @@ def test_the_shadow_answers_unseen(run_server: RunServer, follow: Callable[..., 
     }
 
 
+def test_the_shadows_answer_ends_at_the_callers_stops_and_its_failure_is_recorded(
+    run_server: RunServer, follow: Callable[..., Follower], written: Written
+) -> None:
+    engines: list[Says] = [Says("shadow END more"), Fails("")]
+    shadow, champion = follow(lambda: 2, lambda _: engines[0]), follow(lambda: 1, lambda _: Says(VALID))
+    with run_server(champion, shadow=shadow, params=routed(shadow_share=1), journal=written.journal) as address:
+        wait_until(lambda: shadow.served, most_s=20)
+        first = ask(address, stop=["END"])
+        wait_until(lambda: engines[0].asked, most_s=20)
+        assert shadow.served is not None
+        shadow.served.engine.generate = engines[1].generate  # type: ignore[method-assign]
+        second = ask(address)
+    stored = {trace.id: (trace.text, trace.failed, trace.returned) for trace in written.traces}
+    assert stored == {
+        first.id: (VALID, False, True),
+        f"{first.id}~shadow": ("shadow ", False, False),
+        second.id: (VALID, False, True),
+        f"{second.id}~shadow": ("the server failed; its log says why", True, False),
+    }
+
+
+def test_the_shadow_is_not_asked_while_a_caller_waits(written: Written) -> None:
+    hangs = Stuck("champion")
+    champion, shadow = Served(1, "grpo", hangs, PROMPT, 12), priced(Says("shadow"), 0)
+    shadow.served = Served(2, "grpo", Says("shadow"), PROMPT, 12)
+    server = Server("triage", priced(hangs, 0), routed(shadow_share=1), journal=written.journal, shadow=shadow)
+    asked = ChatCompletionRequest.model_validate({"model": "triage", "messages": HELLO})
+
+    def waits(name: str) -> Request:
+        request = server._request(champion, name, asked, "")
+        server.batchers.submit(request, [champion])
+        return request
+
+    requests = list[Request]()
+    for number in range(4):
+        requests.append(waits(str(number)))
+        wait_until(requests[-1].done.running, most_s=20)
+    requests.append(waits("one more than it has room for"))
+    assert server.batchers.waiting == 1
+    held = server._for_shadow("x", asked, "")
+    hangs.go.set()
+    assert [len(request.done.result(20)) for request in requests] == [1] * 5
+    assert held is None
+    free = server._for_shadow("x", asked, "")
+    assert free is not None and free.spare and free.served.version == 2
+    server.batchers.close()
+
+
 def test_an_answer_that_breaks_the_schema_is_replaced_by_the_second_models(
     run_server: RunServer, follow: Callable[..., Follower], written: Written
 ) -> None:
@@ -223,6 +359,48 @@ def test_valid_answers_ask_no_second_model_and_one_that_fails_leaves_the_first_a
         champion.served.engine.text = answers[1]  # type: ignore[attr-defined]
         assert text_of(ask(address)) == "no JSON" and len(second.asked) == 1
     assert [trace.route for trace in written.traces] == ["champion", "champion"]
+
+
+@pytest.mark.parametrize("first", [Away(""), Stuck(VALID)])
+def test_the_second_model_answers_where_the_first_is_away_and_the_failure_still_counts(
+    run_server: RunServer, written: Written, first: Says
+) -> None:
+    fallback = Served(0, "api", Joins(VALID), PROMPT, 64, SCHEMA, price=lambda _: 2.0)
+    settings: dict[str, Any] = {"params": ServingParams(timeout_s=1), "journal": written.journal}
+    with run_server(priced(first, 0.5), fallback=fallback, **settings) as address:
+        reply = ask(address)
+        if isinstance(first, Stuck):
+            first.go.set()
+    assert text_of(reply) == VALID
+    stored = {trace.id: (trace.route, trace.returned, trace.failed, trace.cost_usd) for trace in written.traces}
+    assert stored == {
+        f"{reply.id}~champion": ("champion", False, True, 0.0),
+        reply.id: ("fallback", True, False, 2.0),
+    }
+
+
+def test_where_both_models_are_away_the_caller_is_told_so_and_the_first_ones_failure_is_the_answers(
+    run_server: RunServer, follow: Callable[..., Follower], written: Written
+) -> None:
+    fallback = Served(0, "api", Away(""), PROMPT, 64, SCHEMA)
+    body = {"model": "triage", "messages": HELLO}
+    with run_server(follow(opened=lambda _: Away("")), fallback=fallback, journal=written.journal) as address:
+        reply = httpx.post(f"{address}/v1/chat/completions", json=body, timeout=30)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "unavailable")
+    assert [(trace.route, trace.returned, trace.failed) for trace in written.traces] == [("champion", True, True)]
+
+
+def test_a_request_that_is_to_blame_itself_asks_no_second_model(
+    run_server: RunServer, follow: Callable[..., Follower], written: Written
+) -> None:
+    second = Joins(VALID)
+    fallback = Served(0, "api", second, PROMPT, 64, SCHEMA)
+    body = {"model": "triage", "messages": HELLO}
+    champion = follow(opened=lambda _: Says("", error="too long a prompt"))
+    with run_server(champion, fallback=fallback, journal=written.journal) as address:
+        reply = httpx.post(f"{address}/v1/chat/completions", json=body, timeout=30)
+    assert reply.status_code == 400 and second.asked == []
+    assert [(trace.route, trace.failed) for trace in written.traces] == [("champion", True)]
 
 
 @pytest.mark.parametrize(("confidence", "asks"), [(0.95, False), (0.9, False), (0.4, True), (None, False)])

@@ -19,6 +19,7 @@ from components.serving import Journal, Outlet
 from components.serving.spool import Spool
 from tests.components.serving.test_segment import files_of_at_most
 from tests.components.serving.test_spool import ROOT, WHOLE, Kept, feedback, written
+from tests.components.serving.test_streaming import Pauses
 from tests.flows.conftest import wait_until
 
 LIMITED = """
@@ -243,6 +244,30 @@ def test_a_server_whose_spool_cannot_be_written_says_so_and_says_when_it_can_aga
         wait_until(lambda: httpx.get(f"{address}/readyz").status_code == 200, most_s=10)
         assert "gradus_spool_unwritable 0.0" in httpx.get(f"{address}/metrics").text
         assert asked(address) == 200
+
+
+def test_where_answers_cannot_be_written_down_no_text_of_a_stream_leaves(
+    tmp_path: Path, run_server: Callable[..., Any], follow: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, engine = tmp_path / "lake", Pauses()
+    engine.go.set()
+    journal = Journal("triage", {"type": "object"}, Outlet(folder, Kept(), every_s=60))
+    monkeypatch.setattr(journal, "start", lambda: None)  # so that nothing but requests tries to write
+    body = {"model": "triage", "messages": [{"role": "user", "content": "hello"}], "stream": True}
+    with run_server(follow(opened=lambda _: engine), journal=journal) as address:
+
+        def streamed() -> httpx.Response:
+            return httpx.post(f"{address}/v1/chat/completions", json=body, timeout=30)
+
+        removed(folder)
+        folder.write_text("a file in its place")
+        first = streamed()  # nothing was known to be wrong: it has text, and an error in the place of its end
+        assert first.status_code == 200 and "intent" in first.text and "[DONE]" not in first.text
+        refused = streamed()
+        assert refused.status_code == 500 and "intent" not in refused.text and len(engine.batches) == 1
+        folder.unlink()
+        again = streamed()  # at once, before anything else tries
+        assert again.status_code == 200 and "[DONE]" in again.text and len(engine.batches) == 2
 
 
 @pytest.mark.slow

@@ -185,3 +185,22 @@ def test_closing_wakes_the_thread_that_waits_for_a_request(there: list[str]) -> 
         assert taking.waits()
     waiting.close()
     assert taking.batch() == there
+
+
+def test_what_nobody_waits_for_takes_no_callers_place_and_has_few_of_its_own() -> None:
+    waiting = Waiting(1, 1)
+    spare = [asked("a", f"s{number}") for number in range(9)]
+    for each in spare:
+        each.spare = True
+    for each in spare[:8]:
+        waiting.put(each)
+    with pytest.raises(QueueFull):
+        waiting.put(spare[8])
+    assert len(waiting) == 0
+    waiting.put(asked("a", "a0"))
+    assert names(waiting.take(9, 1, 0)) == ["a0"]
+    assert names(waiting.take(9, 1, 0)) == ["s0"]  # one at a time, so that a caller who comes need not wait long
+    waiting.close()
+    with pytest.raises(QueueFull):
+        waiting.put(spare[8])
+    assert names(waiting.drain()) == [f"s{number}" for number in range(1, 8)]
