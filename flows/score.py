@@ -2,6 +2,7 @@
 
 import logging
 import time
+from functools import partial
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 @flow(name="score", flow_run_name="{workload}")
-def score(workload: str, profile: str = "nano", hours: float = 24) -> Scoring:
+def score(workload: str, profile: str = "nano", hours: float = 168) -> Scoring:
     """Score the traces of the last hours by people's feedback, skipping those already scored."""
     run, now = Run.of(workload, profile), time.time()
     since = now - hours * HOUR_S
@@ -39,8 +40,8 @@ def score(workload: str, profile: str = "nano", hours: float = 24) -> Scoring:
 def into_lake(run: Run, since: float, until: float) -> Scoring:
     """Score traces that have evidence and no score yet."""
     workload = run.workload
-    scorer = build(workload.scorer, workload.output)
-    return score_window(Lake.of(STATE / "lake"), workload.name, scorer, since, until)
+    make = partial(build, workload.scorer, workload.output, workload.agent)
+    return score_window(Lake.of(STATE / "lake"), workload.name, make, since, until)
 
 
 @task(cache_policy=NO_CACHE)

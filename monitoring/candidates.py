@@ -61,6 +61,8 @@ def _right(trace: Trace, said: Feedback | None, score: Scored | None, terms: Ter
     answer = None if said is None else said.corrected
     if said is not None and answer is not None:
         return _candidate(trace, answer, said, terms) if _is_answer(answer, terms.schema) else None
+    if said is not None and said.score is not None:  # a stored score may be of an earlier word
+        return _candidate(trace, None, said, terms) if trace.valid and said.score >= terms.min_score else None
     if trace.valid and score is not None and score.value >= terms.min_score:
         return _candidate(trace, None, score, terms)
     return None

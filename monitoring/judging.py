@@ -51,7 +51,7 @@ def judge_window(lake: Lake, bench: Bench, since: float, until: float) -> Judged
         OSError: The lake cannot be reached.
     """
     window = since, until
-    shown = (*lake.share(bench.workload, bench.share, window), *drawn(lake, bench.workload, bench.drawn, window))
+    shown = (*lake.share(bench.workload, bench.share, window), *_aside(lake, bench, window))
     traces = list({trace.id: trace for trace in shown}.values())
     done = {score.trace_id for score in lake.read(Scored, bench.workload, since) if score.source == "judge"}
     new = [trace for trace in traces if trace.id not in done and not trace.failed]
@@ -62,6 +62,11 @@ def judge_window(lake: Lake, bench: Bench, since: float, until: float) -> Judged
         failed += _logged([score for score in outcomes if isinstance(score, ScorerError)])
         _keep(lake, batch, outcomes)
     return Judged(judged=len(new) - failed, before=len(traces) - len(new), failed=failed)
+
+
+def _aside(lake: Lake, bench: Bench, window: tuple[float, float]) -> list[Trace]:
+    """The labelling sample's answers by which versions are judged: each as its version gave it."""
+    return drawn(lake, bench.workload, bench.drawn, window, replaced=True)
 
 
 def _pair(trace: Trace) -> Pair:

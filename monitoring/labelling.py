@@ -18,24 +18,37 @@ from components.records import Feedback, Interval, Scored, Trace
 from monitoring.lake import Lake
 
 PURPOSE, CHECK = "label", "check"
+REPLACED = ("~champion", "~canary")  # behind a request's id: a version's own answer, which a second model's replaced
 LABELLER = "gradus label"  # the sender of labels that are given on this machine
 
 
 def is_drawn(trace_id: str, share: float) -> bool:
-    """Whether an answer is in the labelling sample, by the id that its caller got."""
-    return "~" not in trace_id and falls_in(share, PURPOSE, trace_id)
+    """Whether an answer is in the labelling sample, by the id that its caller got, or would have got."""
+    name = _name(trace_id)
+    return "~" not in name and falls_in(share, PURPOSE, name)
 
 
 def is_checked(trace_id: str, params: LabellingParams) -> bool:
     """Whether people label an answer: it is in the sample, and in the share of it that people read."""
-    return is_drawn(trace_id, params.share) and falls_in(params.checked, CHECK, trace_id)
+    return is_drawn(trace_id, params.share) and falls_in(params.checked, CHECK, _name(trace_id))
 
 
-def drawn(lake: Lake, workload: str, share: float, window: tuple[float, float]) -> list[Trace]:
-    """The answers of a window [since, until) in the labelling sample, without those to callers' own prompts."""
+def _name(trace_id: str) -> str:
+    """The id that a version's answer has, or would have if a second model's had not replaced it."""
+    return next((trace_id.removesuffix(end) for end in REPLACED if trace_id.endswith(end)), trace_id)
+
+
+def drawn(
+    lake: Lake, workload: str, share: float, window: tuple[float, float], *, replaced: bool = False
+) -> list[Trace]:
+    """The answers of a window [since, until) in the labelling sample, without those to callers' own prompts.
+
+    With `replaced` also versions' own answers that a second model's replaced.
+    """
     if not share:
         return []
-    return [trace for trace in lake.chosen(workload, lambda name: is_drawn(name, share), window) if trace.input]
+    chosen = lake.chosen(workload, lambda name: is_drawn(name, share), window, replaced=replaced)
+    return [trace for trace in chosen if trace.input]
 
 
 @dataclass(frozen=True)

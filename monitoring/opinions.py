@@ -71,9 +71,16 @@ def _thumbs(answers: Sequence[Trace], accepted: Voices, min_score: float) -> Ite
     """A thumb for each answer that people rated good or bad."""
     for answer in answers:
         rating = accepted.counts.get(answer.id)
-        if rating is not None and rating.score is not None and (rating.score >= min_score or rating.score == 0):
+        if rating is None or rating.score is None or (rating.score > 0 and _replaced(answer, rating)):
+            continue
+        if rating.score >= min_score or rating.score == 0:
             said = Thumb(example_id=_name(answer), text=answer.text, good=rating.score > 0, input=answer.input)
             yield Opinion(said=said, sender=rating.sender, reviewed=rating.reviewer)
+
+
+def _replaced(answer: Trace, rating: Feedback) -> bool:
+    """Whether somebody corrected an answer to another one, whatever score it had before."""
+    return rating.corrected is not None and content(rating.corrected) != content(answer.text)
 
 
 def _logs(answers: Sequence[Trace], scores: Mapping[str, Scored]) -> Iterator[Opinion]:

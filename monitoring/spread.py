@@ -7,7 +7,7 @@ same. A task whose worker is lost is run again, by Ray.
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ TASK_ROWS = 250_000  # of a task, so that starting it costs little
 AHEAD = 2  # tasks for each core that are handed out before their results are wanted
 ANSWER_S = 5
 RETRIES = 5  # of a task whose worker is lost
+Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
@@ -32,12 +33,27 @@ def spread(files: Sequence[Path], work: Callable[[Path], Result]) -> Iterator[Re
         ConfigError: A cluster is named, and the package is missing or the fewest rows are no number.
         ServiceError: The cluster does not answer, or lost the same task too often.
     """
-    address = os.environ.get(CLUSTER)
-    rows = [rows_of(path) for path in files] if address else []
-    if not address or sum(rows) < _least_rows():
-        yield from map(work, files)
+    rows = [rows_of(path) for path in files] if os.environ.get(CLUSTER) else []
+    if address := _cluster_for(sum(rows)):
+        for results in _on_ray(address, groups(files, rows), lambda paths: [work(path) for path in paths]):
+            yield from results
     else:
-        yield from _on_ray(address, list(groups(files, rows)), work)
+        yield from map(work, files)
+
+
+def share_out(tasks: Iterable[Task], work: Callable[[Task], Result], rows: int) -> Iterator[Result]:
+    """What `work` makes of each task, in order: on the cluster if they come from as many rows as it is used for.
+
+    Raises as `spread` does.
+    """
+    address = _cluster_for(rows)
+    yield from _on_ray(address, tasks, work) if address else map(work, tasks)
+
+
+def _cluster_for(rows: int) -> str | None:
+    """The cluster's address, if one is named and so many rows are worth its overhead."""
+    address = os.environ.get(CLUSTER)
+    return address if address and rows >= _least_rows() else None
 
 
 def _least_rows() -> int:
@@ -59,22 +75,22 @@ def groups(files: Sequence[Path], rows: Sequence[int]) -> Iterator[list[Path]]:
         yield group
 
 
-def _on_ray(address: str, tasks: list[list[Path]], work: Callable[[Path], Result]) -> Iterator[Result]:
+def _on_ray(address: str, tasks: Iterable[Task], work: Callable[[Task], Result]) -> Iterator[Result]:
     ray = connected(address)
 
-    def read_files(what: Callable[[Path], Result], paths: list[Path]) -> list[Result]:
-        return [what(path) for path in paths]
+    def do(what: Callable[[Task], Result], task: Task) -> Result:
+        return what(task)
 
-    task, shared = ray.remote(max_retries=RETRIES)(read_files), ray.put(work)
+    remote, shared = ray.remote(max_retries=RETRIES)(do), ray.put(work)
     most = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
     waiting: deque[Any] = deque()
     try:
-        for paths in tasks:
-            waiting.append(task.remote(shared, paths))
+        for task in tasks:
+            waiting.append(remote.remote(shared, task))
             if len(waiting) == most:
-                yield from ray.get(waiting.popleft())
+                yield ray.get(waiting.popleft())
         while waiting:
-            yield from ray.get(waiting.popleft())
+            yield ray.get(waiting.popleft())
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error
     except ray.exceptions.RayError as error:
@@ -95,7 +111,7 @@ def connected(address: str) -> Any:
     try:
         ray: Any = import_module("ray")
     except ImportError as error:
-        raise ConfigError("expected the package ray for storage.ray, found none: pip install gradus[ray]") from error
+        raise ConfigError("expected the package ray for storage.ray, found none: pip install 'gradus[ray]'") from error
     if not ray.is_initialized():
         try:
             if ":" in address:  # Ray itself would try for minutes

@@ -46,16 +46,23 @@ def voices(feedback: Iterable[Feedback], traces: Iterable[Trace]) -> Voices:
 def _corrections(words: Sequence[Feedback]) -> list[Feedback]:
     """The corrections that count: reviewers' if there are any, and only the latest of each known sender."""
     every = [word for word in words if word.corrected is not None]
-    stands = [word for word in every if word.reviewer] or every
+    scores = [word.score for word in words if word.reviewer and word.score is not None]
+    confirmed = bool(scores) and scores[-1] == 1  # so that nobody else's correction counts
+    stands = [word for word in every if word.reviewer] or ([] if confirmed else every)
     latest = {word.sender or f"anonymous {number}": word for number, word in enumerate(stands)}
     return list(latest.values())
 
 
 def _merged(words: Sequence[Feedback], corrections: Sequence[Feedback]) -> Feedback:
-    """The latest correction and the latest score as one word; a reviewer's score takes precedence over others'."""
-    scores = [word for word in words if word.score is not None]
-    scored = next(reversed([word for word in scores if word.reviewer] or scores), None)
+    """The latest correction and the latest score as one word; a reviewer's score takes precedence over others'.
+
+    Beside a reviewer's correction only reviewers' scores count.
+    """
     corrected = corrections[-1] if corrections else None
+    scores = [word for word in words if word.score is not None]
+    reviewed = [word for word in scores if word.reviewer]
+    only_reviewed = corrected is not None and corrected.reviewer
+    scored = next(reversed(reviewed if only_reviewed else reviewed or scores), None)
     said = corrected or scored
     assert said is not None  # every word is a score, a correction, or both
     return said.model_copy(

@@ -12,16 +12,16 @@ from typing import Generic, TypeVar
 from zlib import crc32
 
 from components.params import LabellingParams
-from components.records import Observation, Scored, Trace
+from components.records import Feedback, Observation, Scored, Trace, request_id
 from monitoring.columns import Placed
 from monitoring.labelling import Sample, drawn, is_checked, sample, sample_read
 from monitoring.lake import Lake
+from monitoring.voices import voices
 
 HOUR_S = 3600.0
 WEEK_S = 168 * HOUR_S
 MOST_WEEKS_BACK = 12  # in which a version's first weeks are looked for
 Row = TypeVar("Row", bound=Placed)
-SOURCES = ("judge", "scorer", "feedback")  # of scores, the most trusted last
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,18 @@ def current_window(stream: Stream, window: tuple[float, float], most: int) -> Wi
 
 
 def labelled(stream: Stream, window: tuple[float, float]) -> tuple[Sequence[Trace], Sample]:
-    """A version's answers that were drawn for labelling, and their labels."""
-    aside = drawn(stream.lake, stream.workload, stream.labelling.share, window)
+    """A version's answers that were drawn for labelling, and their labels.
+
+    An answer that a second model's replaced counts as the version gave it. Answers whose corrections contradict each
+    other have no label.
+    """
+    aside = drawn(stream.lake, stream.workload, stream.labelling.share, window, replaced=True)
     aside = [trace for trace in aside if trace.version == stream.version]
     given = list(stream.lake.read(Scored, stream.workload, window[0])) if aside else []
+    if given:
+        answers = stream.lake.about(stream.workload, {request_id(trace.id) for trace in aside}, window)[0]
+        disputed = voices(stream.lake.read(Feedback, stream.workload, window[0]), answers).conflicts
+        given = [score for score in given if request_id(score.trace_id) not in disputed]
     reviewed = by_reviewers(given)
     if stream.labelling.checked == 1:
         return aside, sample(aside, reviewed)
@@ -125,6 +133,6 @@ def by_reviewers(scores: Iterable[Scored]) -> Mapping[str, Scored]:
 
 
 def best_scores(scores: Iterable[Scored]) -> dict[str, Scored]:
-    """The most trusted score of each trace, ties broken in favour of a reviewer's, then of the latest."""
-    by_trust = sorted(scores, key=lambda score: (SOURCES.index(score.source), score.reviewer, score.at))
+    """The most trusted score of each trace: people's words before a judge's, reviewers' first, the latest of them."""
+    by_trust = sorted(scores, key=lambda score: (score.source != "judge", score.reviewer, score.at))
     return {score.trace_id: score for score in by_trust}

@@ -138,3 +138,12 @@ def test_drawn_answers_after_the_last_label_are_not_reached_yet(tmp_path: Path) 
 def test_a_customers_feedback_on_a_drawn_answer_neither_judges_nor_teaches(tmp_path: Path) -> None:
     own = reviewed(DRAWN[0]).model_copy(update={"sender": "", "reviewer": False})
     assert taken(tmp_path, answered(DRAWN[0]), own) == {}
+
+
+def test_an_answer_that_was_called_right_and_then_wrong_does_not_teach(tmp_path: Path) -> None:
+    words = [
+        Feedback(trace_id=name, at=at, workload="shop", score=score)
+        for name, at, score in (("a", 100.0, 1.0), ("a", 102.0, 0.0), ("b", 100.0, 0.0), ("b", 102.0, 1.0))
+    ]
+    store = lake(tmp_path, answered("a"), answered("b"), *words, scored("a", 1.0), scored("b", 0.0))
+    assert [candidate.trace_id for candidate in candidates(store, "shop", 0.0, Terms(1.0))] == ["b"]

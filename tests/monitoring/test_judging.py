@@ -69,11 +69,13 @@ def test_a_failed_verdict_is_no_score_and_is_repeated(tmp_path: Path, caplog: py
     assert str(Judged(judged=1, before=2)) == "1 judged, 2 judged before, 0 without a verdict"
 
 
-def test_of_several_scores_people_are_trusted_most_and_a_judge_least() -> None:
+def test_of_several_scores_the_latest_of_people_counts_and_a_judges_last() -> None:
     reported = {"trace_id": "x", "workload": "w", "value": 0.0, "passed": False}
     said = [
         Scored.model_validate({**reported, "at": at, "source": source})
         for at, source in ((3.0, "judge"), (2.0, "scorer"), (1.0, "feedback"))
     ]
-    assert best_scores(said)["x"].source == "feedback"
-    assert best_scores(said[:2])["x"].source == "scorer"
+    assert best_scores(said)["x"].source == best_scores(said[:2])["x"].source == "scorer"
+    assert best_scores(said[::2])["x"].source == "feedback"
+    reviewed = said[2].model_copy(update={"reviewer": True})
+    assert best_scores([*said, reviewed])["x"] is reviewed

@@ -120,3 +120,9 @@ def test_one_sender_teaches_no_more_than_a_cap_and_a_reviewer_has_none() -> None
     given += [opinion(f"r{at}", f"what {at} reviewers say of it", sender="r", reviewed=True) for at in range(3)]
     result = taught(given, [], 1.0, 2)
     assert [each.model_dump()["example_id"] for each in result["thumbs"]] == ["P-a0", "P-a1", "P-r0", "P-r1", "P-r2"]
+
+
+def test_an_answer_that_was_praised_and_then_corrected_has_no_good_thumb(tmp_path: Path) -> None:
+    for at, sender in enumerate(({"sender": "r", "reviewer": True}, {})):
+        result = heard(tmp_path / str(at), answered("a"), said("a", score=1.0), said("a", corrected=BILL, **sender))
+        assert thumbs(result) == [] and pairs(result) == [("P-a", BILL, LATE)]

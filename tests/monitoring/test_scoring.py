@@ -1,6 +1,7 @@
 """Scores follow once from people's feedback, and a scorer's failure is not a score."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from components.errors import ScorerError
 from components.params import FieldMatch, ScorerParams
 from components.records import Completion, Example, Feedback, Message, Score, Scored, Tool, Trace, Usage
-from components.scorers import build
+from components.scorers import Pair, build
+from monitoring import scoring
 from monitoring.lake import Lake
 from monitoring.scoring import Scoring, score_window
 from monitoring.windows import best_scores
@@ -59,7 +61,7 @@ def scores(lake: Lake) -> dict[str, tuple[str, float, bool]]:
 
 
 def run(lake: Lake, since: float = 0.0, until: float = DAY) -> Scoring:
-    return score_window(lake, "triage", SCORER, since, until)
+    return score_window(lake, "triage", lambda: SCORER, since, until)
 
 
 def test_a_corrected_answer_is_the_reference_of_the_workloads_scorers(lake: Lake) -> None:
@@ -152,7 +154,7 @@ class Down:
 def test_what_a_scorer_could_not_decide_is_scored_when_it_can(lake: Lake, caplog: pytest.LogCaptureFixture) -> None:
     names = [f"trace-{number}" for number in range(20)]
     keep(lake, *(trace(name) for name in names), *(told(name, corrected=RIGHT) for name in names))
-    assert score_window(lake, "triage", Down(), 0.0, DAY) == Scoring(failed=20)
+    assert score_window(lake, "triage", Down, 0.0, DAY) == Scoring(failed=20)
     assert caplog.text.count("has no score") == 5  # not each of a million
     assert run(lake) == Scoring(scorer=20)
 
@@ -195,6 +197,66 @@ def test_a_turn_of_a_conversation_with_tools_is_worth_what_people_say_and_is_nev
     tool = Tool(name="look", parameters={"type": "object"})
     keep(lake, trace("a", tools=(tool,)), trace("b", tools=(tool,)), trace("c", tools=(tool,)))
     keep(lake, told("a", 0.5, RIGHT), told("b", None, RIGHT), told("c", 1.0))
-    counts = score_window(lake, "triage", SCORER, 0, DAY)
+    counts = score_window(lake, "triage", lambda: SCORER, 0, DAY)
     assert (counts.feedback, counts.scorer, counts.silent, counts.failed) == (2, 0, 1, 0)
     assert scores(lake) == {"a": ("feedback", 0.5, False), "c": ("feedback", 1.0, True)}
+
+
+class Counted:
+    """A scorer that finds all answers right, in batches, and stops with an error after one."""
+
+    def __init__(self, calls: list[int], most: int) -> None:
+        self.calls, self.most = calls, most
+
+    def score(self, example: Example, completion: Completion) -> Score:
+        return self.score_many([(example, completion)])[0]
+
+    def score_many(self, pairs: Sequence[Pair]) -> list[Score]:
+        if len(self.calls) == self.most:
+            raise KeyboardInterrupt
+        self.calls.append(len(pairs))
+        return [Score(value=1, passed=True) for _ in pairs]
+
+
+def test_answers_are_compared_in_batches_and_what_is_scored_is_kept_if_it_is_stopped(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "BATCH", 8)
+    names = [f"t{number}" for number in range(20)]
+    keep(lake, *(trace(name) for name in names), *(told(name, corrected=RIGHT) for name in names))
+    calls, made = list[int](), list[Counted]()
+
+    def make() -> Counted:
+        made.append(Counted(calls, most=len(calls) + 1 if not made else 9))
+        return made[-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        score_window(lake, "triage", make, 0.0, DAY)
+    assert len(scores(lake)) == 8
+    assert score_window(lake, "triage", make, 0.0, DAY) == Scoring(scorer=12, before=8)
+    assert calls == [8, 8, 4] and len(made) == 2
+    assert set(scores(lake)) == set(names)
+
+
+def test_a_word_that_its_sender_changes_is_scored_again_and_the_latest_counts(lake: Lake) -> None:
+    keep(lake, trace("thumb", caller="asker"), told("thumb", 1.0, sender="asker", at=150))
+    keep(lake, trace("fixed"), told("fixed", corrected=HALF, sender="r", reviewer=True, at=150))
+    assert run(lake) == Scoring(feedback=1, scorer=1)
+    keep(lake, told("thumb", 0.0, sender="asker", at=160))
+    keep(lake, told("fixed", corrected=RIGHT, sender="r", reviewer=True, at=160))
+    assert run(lake) == Scoring(feedback=1, scorer=1)
+    assert run(lake) == Scoring(before=2)
+    best = best_scores(lake.read(Scored, "triage"))
+    assert (best["thumb"].value, best["fixed"].passed) == (0.0, True)
+    keep(lake, trace("late"), told("late", 1.0, sender="r", reviewer=True, at=150))
+    run(lake)
+    keep(lake, told("late", corrected=HALF, sender="r", reviewer=True, at=160))
+    run(lake)
+    assert not best_scores(lake.read(Scored, "triage"))["late"].passed
+
+
+def test_other_answers_to_a_request_are_compared_with_the_one_that_was_confirmed(lake: Lake) -> None:
+    keep(lake, trace("x", RIGHT, route="fallback"), told("x", 1.0))
+    keep(lake, trace("x~canary", HALF, route="canary", returned=False))
+    assert run(lake) == Scoring(feedback=1, scorer=1)
+    assert scores(lake) == {"x": ("feedback", 1.0, True), "x~canary": ("scorer", 0.6, False)}

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from components.errors import ConfigError, DataError, ServiceError
-from components.records import Feedback, Trace
+from components.errors import ConfigError, DataError, ScorerError, ServiceError
+from components.records import Completion, Example, Feedback, Score, Scored, Trace
+from monitoring import scoring
 from monitoring import spread as module
 from monitoring.bucket import place
 from monitoring.lake import Lake
+from monitoring.scoring import Scoring, score_window
 from monitoring.spread import CLUSTER, LEAST, groups, spread
 from tests.monitoring.test_lake import lines, trace
 from tests.shared_storage import KEYS, needs_s3, s3_service
@@ -78,6 +80,35 @@ def test_a_cluster_reads_what_one_process_reads(lake: Lake, monkeypatch: pytest.
     assert there == here
     assert len(here[0]) == FILES * ROWS
     assert len(here[2][0]) == 25
+
+
+class ByProcess:
+    """A scorer that cannot decide a tenth of the answers, and says which process looked."""
+
+    def score(self, example: Example, completion: Completion) -> Score:
+        if completion.text.endswith("7"):
+            raise ScorerError(f"expected another answer ({example.id})")
+        return Score(value=1, passed=True, reason=f"process {os.getpid()}")
+
+
+@pytest.mark.usefixtures("on_cluster")
+def test_a_cluster_scores_as_one_process_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "BATCH", ROWS)
+    made = [trace(f"r{row}", float(row)) for row in range(4 * ROWS)]
+    made = [each.model_copy(update={"text": str(row)}) for row, each in enumerate(made)]
+    words = [Feedback(trace_id=each.id, at=each.at, workload="triage", corrected="{}") for each in made]
+    results = list[tuple[Any, Any, Any]]()
+    for name in ("there", "here"):
+        lake = Lake(tmp_path / name)
+        lake.store("all", lines(*made, *words))
+        counts = score_window(lake, "triage", ByProcess, *WINDOW)
+        scores = lake.read(Scored, "triage")
+        results.append((counts, [each.trace_id for each in scores], {each.reason for each in scores}))
+        monkeypatch.delenv(CLUSTER, raising=False)
+    (there, ids, workers), (here, same, own) = results
+    assert there == here == Scoring(scorer=4 * ROWS * 9 // 10, failed=4 * ROWS // 10)
+    assert ids == same
+    assert own == {f"process {os.getpid()}"} and not own & workers
 
 
 @pytest.mark.slow
@@ -154,7 +185,7 @@ def test_without_the_package_it_is_named(lake: Lake, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setenv(CLUSTER, "local")
     monkeypatch.setenv(LEAST, "1")
-    with pytest.raises(ConfigError, match=r"expected the package ray .* pip install gradus\[ray\]"):
+    with pytest.raises(ConfigError, match=r"expected the package ray .* pip install 'gradus\[ray\]'"):
         lake.read(Trace, "triage")
 
 

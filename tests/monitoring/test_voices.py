@@ -90,3 +90,16 @@ def test_the_asker_is_known_by_its_name_however_that_was_read() -> None:
 def test_feedback_on_unknown_answers_is_left_out() -> None:
     heard = voices([said(1, A, ANY).model_copy(update={"trace_id": "unknown"})], [trace("")])
     assert (heard.counts, heard.conflicts, heard.refused) == ({}, {}, 0)
+
+
+def test_a_reviewer_who_confirms_an_answer_stands_above_others_corrections() -> None:
+    words = [said(1, B, ASKER), said(2, None, REVIEWER, score=1.0)]
+    (word,) = voices(words, [trace("asker")]).counts.values()
+    assert (word.corrected, word.score, word.reviewer) == (None, 1.0, True)
+    (word,) = voices([words[0], said(2, None, REVIEWER, score=0.0)], [trace("asker")]).counts.values()
+    assert (word.corrected, word.reviewer) == (B, False)
+
+
+def test_beside_a_reviewers_correction_no_other_score_counts() -> None:
+    (word,) = voices([said(1, None, ASKER, score=1.0), said(2, B, REVIEWER)], [trace("asker")]).counts.values()
+    assert (word.corrected, word.score, word.reviewer) == (B, None, True)

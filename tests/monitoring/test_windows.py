@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from components.params import LabellingParams
-from components.records import Message, Record, Scored, Trace, Usage
+from components.records import Feedback, Message, Record, Scored, Trace, Usage
 from monitoring.labelling import is_drawn
 from monitoring.lake import Lake
 from monitoring.sides import side
@@ -100,3 +100,24 @@ def test_what_is_usual_comes_from_the_same_hours_of_the_first_weeks(tmp_path: Pa
     assert [each.input["message"] for each in usual_window(reported, window, 100, 2)] == ["4-1", "3-1"]
     assert usual_window(reported, window, 100, 0) == ()
     assert usual_window(Stream(reported.lake, "shop", 2), window, 100, 2) == ()
+
+
+def test_an_answer_that_a_second_models_replaced_counts_as_the_version_gave_it(tmp_path: Path) -> None:
+    second = trace("a", NOW, version=0, route="fallback", customer="c")
+    own = trace("a~canary", NOW, route="canary", returned=False, customer="c")
+    shadows = trace("a~shadow", NOW, route="shadow", returned=False, customer="c")
+    labels = [label("a", NOW, right=True), label("a~canary", NOW, right=False), label("a~shadow", NOW, right=True)]
+    reported = stream(tmp_path, second, own, shadows, trace("b", NOW), *labels, label("b", NOW, right=True))
+    result = side(reported, (NOW, NOW + 1))
+    assert sorted(result.right) == [("c", False), ("cb", True)]
+    assert result.drawn == len(result.valid) == 2
+
+
+def test_an_answer_whose_corrections_contradict_each_other_has_no_label(tmp_path: Path) -> None:
+    words = [
+        Feedback(trace_id="a", at=NOW, workload="shop", corrected=text, sender=sender, reviewer=True)
+        for text, sender in (("{}", "r"), ("[]", "s"))
+    ]
+    labels = [label("a", NOW, right=True), label("b", NOW, right=True)]
+    reported = stream(tmp_path, trace("a", NOW), trace("b", NOW), *labels, *words)
+    assert side(reported, (NOW, NOW + 1)).right == [("cb", True)]
