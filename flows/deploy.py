@@ -40,7 +40,7 @@ def deploy() -> None:
 
 def close_lost_runs() -> None:
     """Close the runs of a lost worker, so that they do not block others; `deploy` comes after it."""
-    lost = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
+    lost = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.PAUSED, StateType.CANCELLING])
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=lost))):
             client.set_flow_run_state(run.id, Crashed(message="Its worker went down."), force=True)

@@ -70,7 +70,7 @@ def serve_champion(
 def score_traces(
     workload: Workload,
     profile: Profile = "nano",
-    hours: Annotated[float, typer.Option(min=0, help="Traces of the last HOURS hours.")] = 24,
+    hours: Annotated[float, typer.Option(min=0, help="Traces of the last HOURS hours.")] = 168,
 ) -> None:
     """Score traces by people's feedback: against their corrected answers, or with the scores that they gave.
 
@@ -124,10 +124,11 @@ def retrain_champion(workload: Workload, profile: Profile = "nano") -> None:
 
 @production.command("release", epilog="Example: [bold]gradus release triage[/]")
 def release_canary(workload: Workload, profile: Profile = "nano") -> None:
-    """Compare the version with the alias `canary` with the champion: promote it, or withdraw it.
+    """Compare a retraining's winner with the champion: promote it, withdraw it, or say what it waits for.
 
-    Waits for the canary's answers (params/pipeline.yaml, `retraining.release`), and before that for a person's approval
-    in Prefect's pages, if that is required.
+    The version with the alias `candidate` becomes the canary, after a person's approval in Prefect's pages if that is
+    required; without one the release goes on with the version with the alias `canary`. Waits for the canary's answers
+    (params/pipeline.yaml, `retraining.release`).
     """
     prefect_home()
     from flows.release import release
@@ -196,7 +197,7 @@ def make_key(
 ) -> None:
     """Make an API key for [bold]gradus serve[/]: the key, for clients, and its hash, for the server.
 
-    With [bold]--reviewer[/] a role follows the hash, which belongs in GRADUS_API_KEYS too.
+    With [bold]--reviewer[/] the hash is followed by its role; copy both into GRADUS_API_KEYS.
     """
     from components.serving import REVIEWER, new_key
 

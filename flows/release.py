@@ -1,16 +1,22 @@
-"""The release: approval, a canary beside the champion, then promotion or withdrawal, or it waits and says why."""
+"""The release: approval, a canary beside the champion, then promotion or withdrawal, or it waits and says why.
+
+A candidate answers nobody; it becomes the canary once it is approved, or at once where nobody is asked. People and
+other releases may move aliases while this one waits, so that it looks again before it moves any.
+"""
 
 import logging
+import math
 import time
 from pathlib import Path
 
 from prefect import flow, get_run_logger, pause_flow_run, task
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import FlowPauseTimeout
 from prefect.input import RunInput
 
 from components.errors import RegistryError
 from components.records import write_record
-from components.registry import Version, promote, registered, withdraw
+from components.registry import Version, aliases, make_canary, promote, registered, registered_if_any, withdraw
 from components.serving import Keys
 from components.stages.run import STATE, Run
 from components.state import State, read_state
@@ -42,24 +48,31 @@ class Approval(RunInput):
 
 @flow(name="release", flow_run_name="{workload}")
 def release(workload: str, profile: str = "nano") -> Judged:
-    """Promote the version with the alias `canary`, unless a person says no or it turns out to be worse.
+    """Promote the candidate or, without one, the canary, unless a person says no or it turns out to be worse.
 
-    Without a decision it stays the canary; called again, the release goes on from what it has seen.
+    Without a decision it stays what it is; called again, the release goes on from what it has seen.
     """
-    run, version, champion = Run.of(workload, profile), registered(workload, "canary"), registered(workload)
-    judged = interrupted(version, champion)
-    if judged is None and needs_approval(run, Keys.read()):
-        judged = refused(version)
-    judged = judged or tried(run, version, champion, started(run, version))
-    if judged.decision == "promoted":
+    version = registered_if_any(workload, "candidate") or registered(workload, "canary")
+    run, champion = Run.of(workload, profile), registered(workload)
+    judged = interrupted(version, champion) or decided(run, version, champion)
+    if late := overtaken(workload, version, champion):
+        judged = late
+    elif judged.decision == "promoted":
         promote(workload, version.number)
     elif judged.decision == "withdrawn":
-        withdraw(workload, "canary")
-    if judged.decision != "waiting":
+        withdraw(workload, version.number)
+    if judged.decision != "waiting" and begun(run, version):
         begun_path(run).unlink(missing_ok=True)
     for reason in judged.reasons:
         get_run_logger().info("version %s %s: %s", version.number, judged.decision, reason)
     return judged
+
+
+def decided(run: Run, version: Version, champion: Version) -> Judged:
+    """A person's decision, where one is asked for and says no, or else the canary's answers'."""
+    judged = refused(run, version) if needs_approval(run, Keys.read()) and not approved(run, version) else None
+    judged = judged or overtaken(run.workload.name, version, champion)
+    return judged or tried(run, version, champion, started(run, version))
 
 
 def interrupted(version: Version, champion: Version) -> Judged | None:
@@ -75,12 +88,41 @@ def needs_approval(run: Run, keys: Keys) -> bool:
     return not keys.hashes if wanted is None else wanted
 
 
-def refused(version: Version) -> Judged | None:
-    """Ask a person; None if they approve."""
-    said = pause_flow_run(wait_for_input=Approval.with_initial_data(description=f"Release version {version.number}?"))
+def approved(run: Run, version: Version) -> bool:
+    """Whether an earlier release made this version the canary: where somebody did so by hand, nobody was asked."""
+    return begun(run, version) is not None and aliases(run.workload.name).get("canary") == version.number
+
+
+def refused(run: Run, version: Version) -> Judged | None:
+    """Ask a person; None if they approve. While nobody answers, the version waits."""
+    hours, name = run.retraining.release.approval_hours, run.workload.name
+    form = Approval.with_initial_data(description=f"Release version {version.number}?")
+    try:
+        said = pause_flow_run(wait_for_input=form, timeout=math.ceil(HOUR_S * hours))
+    except FlowPauseTimeout:
+        why = f"Nobody approved or refused it within {hours:g} hours; gradus release {name} asks again."
+        return Judged(decision="waiting", reasons=(why,))
     if said.approved:
         return None
     return Judged(decision="withdrawn", reasons=(f"Not approved: {said.comment or 'no comment'}.",))
+
+
+def overtaken(workload: str, version: Version, champion: Version) -> Judged | None:
+    """What others made of a version while its release waited; None while it is this release's to decide.
+
+    Its comparison with a champion that has been replaced says nothing of the one in service.
+    """
+    named = aliases(workload)
+    stands, tried_now = named.get("champion"), [alias for alias in ("candidate", "canary") if alias in named]
+    if stands == version.number != champion.number:
+        return Judged(decision="promoted", reasons=("Somebody has made it champion meanwhile.",))
+    if version.number not in [named[alias] for alias in tried_now]:
+        others = " and ".join(f"version {named[alias]} is the {alias}" for alias in tried_now) or "no version is tried"
+        return Judged(decision="withdrawn", reasons=(f"Somebody has moved its alias meanwhile: {others} now.",))
+    if stands != champion.number:
+        why = f"Version {champion.number} is champion no longer: gradus release {workload} compares with the new one."
+        return Judged(decision="waiting", reasons=(why,))
+    return None
 
 
 def begun_path(run: Run) -> Path:
@@ -88,14 +130,23 @@ def begun_path(run: Run) -> Path:
     return STATE / "release" / f"{run.workload.name}.json"
 
 
+def begun(run: Run, version: Version) -> Begun | None:
+    """The record of this version's start as the canary; None if there is none."""
+    kept = read_state(begun_path(run), Begun)
+    return kept if kept is not None and kept.version == version.number else None
+
+
 def started(run: Run, version: Version) -> float:
-    """When this version became the canary, in seconds since 1970; the first call is its start."""
-    path = begun_path(run)
-    begun = read_state(path, Begun)
-    if begun is None or begun.version != version.number or begun.since > time.time():
-        begun = Begun(version=version.number, since=time.time())
-        write_record(path, begun)
-    return begun.since
+    """Make this version the canary, if it is not; since when it is, in seconds since 1970."""
+    name = run.workload.name
+    before, known = aliases(name).get("canary"), begun(run, version)
+    make_canary(name, version.number)
+    if before not in (None, version.number):
+        log.warning("Version %s is the canary in the place of version %s.", version.number, before)
+    if known is None or before != version.number or known.since > time.time():
+        known = Begun(version=version.number, since=time.time())
+        write_record(begun_path(run), known)
+    return known.since
 
 
 @task(name="canary", cache_policy=NO_CACHE)
@@ -123,9 +174,19 @@ def tried(run: Run, version: Version, champion: Version, since: float) -> Judged
             for compared in (champion, version)
         )
         judged = judge(before, canary, params, share if loaded else 0.0, serving.labelling.complete)
-        if judged.decision != "waiting" or now > ends:
-            return judged
+        late = moved(run, version, champion)
+        if late or judged.decision != "waiting" or now > ends:
+            return late or judged
         time.sleep(LOOK_S)
+
+
+def moved(run: Run, version: Version, champion: Version) -> Judged | None:
+    """As `overtaken`; while the record is away nobody knows, and the release goes on."""
+    try:
+        return overtaken(run.workload.name, version, champion)
+    except RegistryError as error:
+        log.warning("Whether it is still the canary is not known now: %s", error)
+        return None
 
 
 def never_shown(run: Run) -> str | None:

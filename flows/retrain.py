@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from prefect.client.orchestration import get_client
 
 from components.data.harvest import Candidate, Harvested, answering, harvest
 from components.data.opinions import taught
-from components.data.versions import DataVersion, Origin, new_version
+from components.data.versions import DataVersion, Origin, earlier_harvests, new_version
 from components.errors import ServiceError
-from components.params import SPLITS
-from components.records import Record, read_record, write_record
-from components.registry import examples_asked_for, open_run, registered, tracking_uri
+from components.params import SPLITS, SplitName
+from components.records import Example, Record, read_record, write_record
+from components.registry import aliases, examples_asked_for, open_run, registered, tracking_uri
 from components.stages.__main__ import alone
 from components.stages.gate import GateRecord
 from components.stages.publish import Published
@@ -36,10 +36,11 @@ from monitoring.windows import HOUR_S
 
 BY_HAND = "by hand"
 MOST_REFUSED_TOLD = 20
+Known = Mapping[SplitName, Sequence[Example]]
 
 
 class Retrained(State):
-    """The result of a retraining; `outcome` is a sentence."""
+    """The result of a retraining; `outcome` is a sentence. `ended` is None until it ends, and in earlier records."""
 
     workload: str
     reason: str
@@ -48,6 +49,12 @@ class Retrained(State):
     examples: int = 0
     branch: str = ""
     version: int | None = None
+    ended: float | None = None
+
+    @property
+    def until(self) -> float:
+        """Until when it is known to have gone on, in seconds since 1970."""
+        return self.started if self.ended is None else self.ended
 
 
 @flow(name="retrain", flow_run_name="{workload}")
@@ -55,26 +62,42 @@ def retrain(workload: str, profile: str = "nano", reason: str = BY_HAND) -> Retr
     """Train a candidate with production's right answers, and release it if the gate agrees."""
     run, started = Run.of(workload, profile), time.time()
     with alone(f"{workload}-retrain"):
-        if wait_h := cooling_h(run, reason, started):
-            return told(run, Retrained(
-                workload=workload, reason=reason, started=started, outcome=f"Cooling down for {wait_h:.1f} h more."
-            ))  # fmt: skip
+        if why := held_up(run, reason, started):
+            return told(run, Retrained(workload=workload, reason=reason, started=started, outcome=why))
         score(workload, profile, hours=run.retraining.harvest.window_hours)
-        harvested, what = gather(run, started), "answers" if run.workload.agent is None else "tries"
+        origin = Origin(registered(workload).git_commit, run.retraining.push)
+        known, what = known_at(run, origin), "answers" if run.workload.agent is None else "tries"
+        harvested = gather(run, known, started)
         if len(harvested) < (least := run.retraining.harvest.min_examples):
             return told(run, Retrained(
                 workload=workload, reason=reason, started=started, examples=len(harvested),
                 outcome=f"Expected at least {least} right {what} to learn from, found {len(harvested)}.",
             ))  # fmt: skip
-        data = version_data(run, harvested, started)
-        gate, made = climb_in(data.folder, run)
-        judged = release(workload, profile) if made.alias == "canary" else None
-        last = judged.reasons if judged else gate.verdicts[-1].reasons
-        return told(run, Retrained(
+        data = version_data(run, harvested, known, origin, started)
+        begun = Retrained(
             workload=workload, reason=reason, started=started, examples=len(harvested), branch=data.branch,
-            version=made.version,
-            outcome=f"{ending(made, judged)}: {' '.join(last)}",
-        ))  # fmt: skip
+            outcome="It has not ended.",
+        )  # fmt: skip
+        return told(run, climbed(run, data.folder, begun))
+
+
+def climbed(run: Run, folder: Path, begun: Retrained) -> Retrained:
+    """Climb with the new data and release the winner; the result.
+
+    Recorded at the start and at the end, also of what fails, so that drift does not start the same again at once.
+    """
+    write_record(record_path(run), begun)
+    result = begun.model_copy(update={"outcome": "It failed."})
+    try:
+        gate, made = climb_in(folder, run)
+        judged = release(run.workload.name, run.profile.name) if made.alias == "candidate" else None
+        last = judged.reasons if judged else gate.verdicts[-1].reasons
+        outcome = f"{ending(made, judged)}: {' '.join(last)}"
+        result = begun.model_copy(update={"outcome": outcome, "version": made.version})
+    finally:
+        result = result.model_copy(update={"ended": time.time()})
+        write_record(record_path(run), result)
+    return result
 
 
 def ending(made: Published, judged: Judged | None) -> str:
@@ -82,15 +105,29 @@ def ending(made: Published, judged: Judged | None) -> str:
     if made.alias is None or (judged is not None and judged.decision == "withdrawn"):
         return "The old champion stays"
     waits = judged is not None and judged.decision == "waiting"
-    return f"Version {made.version} {'stays the canary' if waits else 'is champion'}"
+    return f"Version {made.version} {'waits' if waits else 'is champion'}"
+
+
+def held_up(run: Run, reason: str, now: float) -> str | None:
+    """Why drift may not start a retraining; None if it may, or if a person starts one.
+
+    A version that waits for its release would make way for another one, and what is known of it would be lost.
+    """
+    if reason == BY_HAND:
+        return None
+    if wait_h := cooling_h(run, reason, now):
+        return f"Cooling down for {wait_h:.1f} h more."
+    name, named = run.workload.name, aliases(run.workload.name)
+    waiting = next((alias for alias in ("candidate", "canary") if alias in named), None)
+    return waiting and f"Version {named[waiting]}, the {waiting}, waits for its release (gradus release {name})."
 
 
 def cooling_h(run: Run, reason: str, now: float) -> float:
     """Hours until drift may start a retraining again; 0 for one that a person starts."""
     last = None if reason == BY_HAND else read_state(record_path(run), Retrained)
-    if last is None or last.started > now:  # the clock was set back, so that nobody knows how long ago that was
+    if last is None or last.until > now:  # the clock was set back, so that nobody knows how long ago that was
         return 0.0
-    return max(0.0, run.retraining.cooldown_hours - (now - last.started) / HOUR_S)
+    return max(0.0, run.retraining.cooldown_hours - (now - last.until) / HOUR_S)
 
 
 def record_path(run: Run) -> Path:
@@ -99,10 +136,8 @@ def record_path(run: Run) -> Path:
 
 
 def told(run: Run, retrained: Retrained) -> Retrained:
-    """Log and record the result of a retraining; returns it."""
+    """Tell the log and MLflow the result of a retraining; returns it."""
     get_run_logger().info(retrained.outcome)
-    if retrained.branch:
-        write_record(record_path(run), retrained)
     tags = {
         "run": run.name,
         "stage": "retrain",
@@ -115,8 +150,19 @@ def told(run: Run, retrained: Retrained) -> Retrained:
     return retrained
 
 
+def known_at(run: Run, origin: Origin) -> Known:
+    """The examples of the data version that the next one begins with: the source's, and those of its harvests.
+
+    The project itself does not have the harvests, which are on the branches of earlier retrainings.
+    """
+    earlier = earlier_harvests(Path.cwd(), run.workload.name, origin)
+    return {
+        split: [*run.examples(split), *(line.example for line in earlier if line.split == split)] for split in SPLITS
+    }
+
+
 @task(name="harvest", cache_policy=NO_CACHE)
-def gather(run: Run, now: float) -> list[Harvested]:
+def gather(run: Run, known: Known, now: float) -> list[Harvested]:
     """Production's right answers that are new to the data: in none of its splits, and none twice."""
     name, params = run.workload.name, run.retraining.harvest
     since = now - HOUR_S * params.window_hours
@@ -129,9 +175,11 @@ def gather(run: Run, now: float) -> list[Harvested]:
         right = obeying(candidates(lake, name, since, terms), run.workload.output)
     else:
         right = tries(run, lake, since, terms)
-    known = [example for split in SPLITS for example in run.examples(split)]
-    params = answering(params, examples_asked_for(name), sum(candidate.drawn for candidate in right))
-    return harvest(right, known, run.workload.validation.near_duplicate_similarity, params)
+    every = [example for examples in known.values() for example in examples]
+    names = {example.id for example in every}
+    drawn = sum(candidate.drawn and candidate.name not in names for candidate in right)
+    params = answering(params, examples_asked_for(name), drawn)
+    return harvest(right, every, run.workload.validation.near_duplicate_similarity, params)
 
 
 def tries(run: Run, lake: Lake, since: float, terms: Terms) -> Sequence[Candidate]:
@@ -147,14 +195,14 @@ def tries(run: Run, lake: Lake, since: float, terms: Terms) -> Sequence[Candidat
 
 
 @task(name="data version", cache_policy=NO_CACHE)
-def version_data(run: Run, harvested: list[Harvested], now: float) -> DataVersion:
+def version_data(run: Run, harvested: list[Harvested], known: Known, origin: Origin, now: float) -> DataVersion:
     """A new data version: a commit on a branch of its own, checked out under state/retrain/."""
     name = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
-    origin = Origin(registered(run.workload.name).git_commit, run.retraining.push)
-    return new_version(Path.cwd(), run.workload.name, harvested, name, origin, feedback(run, harvested, now))
+    said = feedback(run, harvested, known, now)
+    return new_version(Path.cwd(), run.workload.name, harvested, name, origin, said)
 
 
-def feedback(run: Run, harvested: list[Harvested], now: float) -> dict[str, list[Record]]:
+def feedback(run: Run, harvested: list[Harvested], known: Known, now: float) -> dict[str, list[Record]]:
     """Production's preferences and thumbs, except on inputs that rungs are judged by, before or after this harvest.
 
     None for an agent: feedback on its turns is not an opinion on answers.
@@ -164,7 +212,7 @@ def feedback(run: Run, harvested: list[Harvested], now: float) -> dict[str, list
     params, name = run.retraining.harvest, run.workload.name
     terms = Terms(params.min_score, schema=run.workload.output, labelling=run.workload.serving.labelling)
     said = opinions(Lake.of(STATE / "lake"), name, now - HOUR_S * params.window_hours, terms)
-    judged = [example for split in ("dev", "test", "sealed") for example in run.examples(split)]
+    judged = [example for split, examples in known.items() if split != "train" for example in examples]
     judged += [line.example for line in harvested if line.split != "train"]
     similarity = run.workload.validation.near_duplicate_similarity
     return taught(said, judged, similarity, params.most_by_sender)
@@ -172,7 +220,7 @@ def feedback(run: Run, harvested: list[Harvested], now: float) -> dict[str, list
 
 @task(name="ladder", cache_policy=NO_CACHE)
 def climb_in(folder: Path, run: Run) -> tuple[GateRecord, Published]:
-    """`gradus run` in the checked-out branch, with this project's record; its winner becomes canary."""
+    """`gradus run` in the checked-out branch, with this project's record; its winner becomes the candidate."""
     environment = {
         **os.environ,
         "MLFLOW_TRACKING_URI": tracking_uri(),
@@ -180,7 +228,7 @@ def climb_in(folder: Path, run: Run) -> tuple[GateRecord, Published]:
         "PYTHONPATH": str(folder),
     }
     command = [sys.executable, "-m", "flows.cli", "run", run.workload.name, "--profile", run.profile.name]
-    command += ["--ladder", run.ladder, "--alias", "canary"]
+    command += ["--ladder", run.ladder, "--alias", "candidate"]
     if code := subprocess.run(command, cwd=folder, env=environment, check=False).returncode:
         raise ServiceError(f"expected the ladder to be climbed, found that it ended with code {code} ({folder})")
     gate, made = folder / run.folder / "gate" / "gate.json", folder / run.folder / "published.json"

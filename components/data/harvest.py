@@ -45,6 +45,11 @@ class Candidate(Record):
     heard: tuple[str, ...] | None = None
 
     @property
+    def name(self) -> str:
+        """The id of the example that it becomes, the same in every harvest."""
+        return f"P-{self.trace_id}"
+
+    @property
     def asked(self) -> str:
         """What tells it from others."""
         return "\n".join((*self.input.values(), *(self.heard or ())))
@@ -114,13 +119,14 @@ def _of_each_sender(ranked: Sequence[Candidate], most: int) -> list[Candidate]:
 
 
 def _without_repeats(ranked: Sequence[Candidate], known: Collection[Example], similarity: float) -> list[Candidate]:
-    """The candidates that no known example and no candidate before them resembles."""
+    """The candidates that no known example is or resembles, and no candidate before them."""
     tries = any(candidate.heard is not None for candidate in ranked)
     texts = [_asked(example, _columns(ranked, example), tries=tries) for example in known]
     alike = near_duplicates([*texts, *(candidate.asked for candidate in ranked)], similarity)
     taken, fresh = set(alike[: len(texts)]), list[Candidate]()
+    names = {example.id for example in known}
     for candidate, bundle in zip(ranked, alike[len(texts) :], strict=True):
-        if bundle not in taken:
+        if bundle not in taken and candidate.name not in names:
             fresh.append(candidate)
         taken.add(bundle)
     return fresh
@@ -141,9 +147,9 @@ def _columns(ranked: Sequence[Candidate], example: Example) -> list[str]:
 def _example(candidate: Candidate, params: HarvestParams) -> Harvested:
     """What becomes of a candidate. A try has no reference, because nobody knows how its environment began."""
     example = Example(
-        id=f"P-{candidate.trace_id}", input=candidate.input, demonstration=candidate.answer,
+        id=candidate.name, input=candidate.input, demonstration=candidate.answer,
         reference=candidate.answer if candidate.heard is None else "",
-        group=f"P-{candidate.trace_id}", slices={ORIGIN: "production"},
+        group=candidate.name, slices={ORIGIN: "production"},
     )  # fmt: skip
     if candidate.heard is not None:
         split: SplitName = "train"

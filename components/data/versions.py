@@ -13,9 +13,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import yaml
+
 from components.data.harvest import HARVEST, Harvested
 from components.errors import ConfigError, DataError
-from components.records import Record, write_jsonl
+from components.records import Record, read_jsonl, write_jsonl
 
 CODE = ("components", "flows", "monitoring", "params", "models", "dvc.yaml")
 AUTHOR = ("-c", "user.name=Gradus", "-c", "user.email=gradus@localhost")  # if the repository has no user
@@ -74,6 +76,24 @@ def new_version(  # noqa: PLR0913, PLR0917 - a version has six ingredients
     if origin.push:
         _push(folder, list(files), branch)
     return DataVersion(folder, branch, commit, file)
+
+
+def earlier_harvests(project: Path, workload: str, origin: Origin) -> list[Harvested]:
+    """The harvests that a version with this origin begins with: those that the workload's settings name there.
+
+    Raises:
+        DataError: git does not have the commit, or DVC does not have its data.
+    """
+    start = _start(project, origin.earlier)
+    named = _named(project, workload, start)
+    if not named:
+        return []
+    folder = project / "state" / "retrain" / f"{workload}.start"
+    try:
+        harvests = check_out(project, workload, start, folder) / "data" / workload / HARVEST
+        return [line for name in named for line in read_jsonl(harvests / name, Harvested)]
+    finally:
+        _remove(project, folder)
 
 
 def check_out(project: Path, workload: str, commit: str, folder: Path) -> Path:
@@ -136,6 +156,16 @@ def _start(project: Path, earlier: str) -> str:
         ["git", "merge-base", "--is-ancestor", "HEAD", earlier or "HEAD"], cwd=project, capture_output=True, check=False
     )
     return earlier if earlier and newer.returncode == 0 else "HEAD"
+
+
+def _named(project: Path, workload: str, commit: str) -> list[str]:
+    """The harvests that a workload's settings name at a commit; none if the commit does not have them."""
+    try:
+        text = git(project, "show", f"{commit}:./params/workloads/{workload}.yaml")
+    except DataError:
+        return []
+    settings: Any = yaml.safe_load(text)
+    return [str(name) for name in settings.get("harvest") or ()]
 
 
 def _check_out(project: Path, folder: Path, branch: str, start: str) -> Path:

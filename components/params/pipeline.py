@@ -105,6 +105,10 @@ class ReleaseParams(Settings):
         default=None,
         description="Whether a person must approve in Prefect's UI; None: only if feedback is open, without API keys.",
     )
+    approval_hours: float = Field(
+        default=168.0, gt=0, le=2160,
+        description="How long a release waits for that; later on `gradus release` asks again.",
+    )  # fmt: skip
     canary_answers: int = Field(default=200, ge=1, description="Least answers of the canary and of the champion.")
     canary_customers: int = Field(default=30, ge=10, description="Least customers of the canary and of the champion.")
     canary_labelled: int = Field(
@@ -152,7 +156,9 @@ class RetentionParams(Settings):
 class RetrainingParams(Settings):
     """When production's answers are used to train a new candidate."""
 
-    cooldown_hours: float = Field(default=24.0, ge=0, description="After a retraining, until drift may start another.")
+    cooldown_hours: float = Field(
+        default=24.0, ge=0, description="After the end of a retraining and its release, until drift may start another."
+    )
     push: bool = Field(default=False, description="Send branches to git's remote and production's answers to DVC's.")
     harvest: HarvestParams = HarvestParams()
     release: ReleaseParams = ReleaseParams()

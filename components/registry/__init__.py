@@ -14,6 +14,8 @@ from components.registry.models import (
     Champion,
     Check,
     Version,
+    aliases,
+    make_canary,
     promote,
     reference_of,
     register_winner,
@@ -29,11 +31,13 @@ from components.registry.prompts import register_prompt
 from components.registry.recipes import Recipe, recipe
 from components.registry.retention import (
     commits,
+    forget_rows,
     forget_traces,
     idle_versions,
     old_traces,
     remove_old_traces,
     remove_version,
+    run_files,
 )
 from components.registry.runs import MlflowTracker, closed_run, joined_run, open_run
 from components.registry.store import addresses, tracking_uri
@@ -54,14 +58,17 @@ __all__ = [
     "Row",
     "Version",
     "addresses",
+    "aliases",
     "assess",
     "closed_run",
     "commits",
     "count_look",
     "examples_asked_for",
+    "forget_rows",
     "forget_traces",
     "idle_versions",
     "joined_run",
+    "make_canary",
     "old_traces",
     "open_run",
     "promote",
@@ -75,6 +82,7 @@ __all__ = [
     "remove_old_traces",
     "remove_version",
     "rollback",
+    "run_files",
     "store_rows",
     "store_traces",
     "tracking_uri",

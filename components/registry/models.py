@@ -19,8 +19,8 @@ from components.records import Makes, Message, Observation, read_jsonl
 from components.registry.candidate import COST_TAG, Candidate, description, refuse_unfit, version_tags
 from components.registry.store import absent, connect, expecting, tracking_uri
 
-Alias = Literal["champion", "canary"]
-CHAMPION, CANARY, PREVIOUS = "champion", "canary", "previous"
+Alias = Literal["champion", "candidate"]  # of a winner; which candidate becomes the canary is the release's to decide
+CHAMPION, CANDIDATE, CANARY, PREVIOUS = "champion", "candidate", "canary", "previous"
 ARTIFACT = "model"
 REFERENCE_FOLDER, REFERENCE = "reference", "reference.jsonl"
 DIGEST_TAG, VERIFIED_TAG = "gradus.digest", "gradus.verified"
@@ -110,6 +110,25 @@ def registered_if_any(workload: str, alias: str) -> Version | None:
         raise
 
 
+def aliases(workload: str) -> dict[str, int]:
+    """Which version has which alias; none if the workload has no versions.
+
+    Raises:
+        RegistryError: The record is unavailable.
+    """
+    from mlflow.exceptions import MlflowException
+
+    client = connect()
+    with expecting(f"the registered model {workload}"):
+        try:
+            named = client.get_registered_model(workload).aliases
+        except MlflowException as error:
+            if absent(error):
+                return {}
+            raise
+    return {alias: int(number) for alias, number in named.items()}
+
+
 def whole(version: Version) -> Version:
     """The version, if its files are those that were registered, byte by byte; call this before opening any of them.
 
@@ -161,8 +180,8 @@ def _version(version: Any, folder: Path) -> Version:
 def register_winner(candidate: Candidate, check: Check, alias: Alias = CHAMPION) -> Champion:
     """Store a folder as the workload's next version, verify the stored copy, then move an alias to it.
 
-    The former champion gets the alias `previous`. If a version already has these files, they are verified and not
-    stored again.
+    A former champion gets the alias `previous`; a candidate answers nobody. If a version already has these files, they
+    are verified and not stored again.
 
     Raises:
         RegistryError: The rung is not the gate's winner, the model is incomplete, the stored copy answers differently,
@@ -178,9 +197,9 @@ def register_winner(candidate: Candidate, check: Check, alias: Alias = CHAMPION)
     folder = verify(f"models:/{name}/{version}", check)
     with expecting(f"version {version} of {name} to be marked as verified"):
         client.set_model_version_tag(name, version, VERIFIED_TAG, f"{len(check.expected)} completions reproduced")
-    if alias == CANARY:
-        with expecting(f"the alias `{CANARY}` of {name} to move to version {version}"):
-            client.set_registered_model_alias(name, CANARY, version)
+    if alias == CANDIDATE:
+        with expecting(f"the alias `{CANDIDATE}` of {name} to move to version {version}"):
+            client.set_registered_model_alias(name, CANDIDATE, version)
     else:
         _point(client, name, current, version)
     return Champion(
@@ -196,16 +215,31 @@ def _known(client: Any, name: str, digest: str) -> Any:
     return max(verified, key=lambda version: int(version.version), default=None)
 
 
-def withdraw(workload: str, alias: Alias) -> None:
-    """Remove an alias, if it exists."""
-    with expecting(f"the alias `{alias}` of {workload} to be taken away"):
-        connect().delete_registered_model_alias(workload, alias)
+def make_canary(workload: str, number: int) -> None:
+    """Let a version answer the canary's share: it gets the alias `canary`, and is no candidate any more.
+
+    Raises:
+        RegistryError: There is no such version, or the record is unavailable.
+    """
+    client = connect()
+    with expecting(f"the alias `{CANARY}` of {workload} to move to version {number}"):
+        client.set_registered_model_alias(workload, CANARY, str(number))
+    _without(client, workload, str(number), (CANDIDATE,))
+
+
+def withdraw(workload: str, number: int) -> None:
+    """Make a version neither candidate nor canary; another that has become one of them stays it.
+
+    Raises:
+        RegistryError: The record is unavailable.
+    """
+    _without(connect(), workload, str(number), (CANDIDATE, CANARY))
 
 
 def promote(workload: str, number: int) -> Version:
     """Make a version the champion by hand; the former champion gets the alias `previous`.
 
-    A champion that is still the canary was on its way here when it was interrupted: the rest is done.
+    A champion that is still candidate or canary was on its way here when it was interrupted: the rest is done.
 
     Raises:
         RegistryError: There is no such version, it was never verified, its files are missing or changed, or it is the
@@ -219,7 +253,7 @@ def promote(workload: str, number: int) -> Version:
     current = _champion(client, workload)
     if current is None or int(current.version) != number:
         _point(client, workload, current, str(number))
-    elif not _no_canary(client, workload, str(number)):
+    elif not _without(client, workload, str(number), (CANDIDATE, CANARY)):
         raise RegistryError(f"expected another version than the champion, found models:/{workload}/{number}")
     return _version(version, folder)
 
@@ -257,16 +291,17 @@ def _point(client: Any, name: str, current: Any, version: str) -> None:
                 client.set_registered_model_tag(name, BEFORE_TAG, str(earlier))
             client.set_registered_model_alias(name, PREVIOUS, current.version)
         client.set_registered_model_alias(name, CHAMPION, version)
-    _no_canary(client, name, version)
+    _without(client, name, version, (CANDIDATE, CANARY))
 
 
-def _no_canary(client: Any, name: str, version: str) -> bool:
-    """Remove the alias `canary` from a version that has become champion; whether it had it."""
-    with expecting(f"the alias `{CANARY}` of {name} to be taken from version {version}"):
-        was = str(client.get_registered_model(name).aliases.get(CANARY)) == version
-        if was:
-            client.delete_registered_model_alias(name, CANARY)
-    return was
+def _without(client: Any, name: str, version: str, unwanted: Sequence[str]) -> bool:
+    """Take aliases from a version, as far as they are its own; whether it had any of them."""
+    with expecting(f"the aliases {', '.join(unwanted)} of {name} to be taken from version {version}"):
+        named = client.get_registered_model(name).aliases
+        own = [alias for alias in unwanted if str(named.get(alias)) == version]
+        for alias in own:
+            client.delete_registered_model_alias(name, alias)
+    return bool(own)
 
 
 def verify(source: Path | str, check: Check) -> Path:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from components.data.masking import mask
 from components.errors import RegistryError
@@ -45,13 +46,14 @@ log = logging.getLogger(__name__)
 class Published(Record):
     """How a decision was carried out (`decision` is a hash of it): which version has which alias.
 
-    `alias` is None if the registry's champion stayed, `version` if nobody stands.
+    `alias` is None if the registry's champion stayed, `canary` in records of earlier versions; `version` is None if
+    nobody stands.
     """
 
     decision: str
     champion: str | None
     version: int | None
-    alias: Alias | None = None
+    alias: Alias | Literal["canary"] | None = None
     reproduced: int = 0
 
 

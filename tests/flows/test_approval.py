@@ -3,12 +3,15 @@
 import threading
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.params import ReleaseParams
 from components.registry import Version
+from components.stages.run import Run
 from monitoring.canary import Judged
 
 pytestmark = pytest.mark.slow
@@ -23,6 +26,13 @@ def server() -> Generator[None]:
         yield
 
 
+def waiting(hours: float) -> Run:
+    """A run whose release waits so long for a person."""
+    run = Run.of("triage", "nano")
+    params = ReleaseParams(approval_hours=hours)
+    return replace(run, retraining=run.retraining.model_copy(update={"release": params}))
+
+
 def asked(words: dict[str, Any]) -> Judged | None:
     """What a flow makes of a person's words."""
     from prefect import flow
@@ -30,9 +40,11 @@ def asked(words: dict[str, Any]) -> Judged | None:
 
     from flows.release import refused
 
+    run = waiting(1.0)
+
     @flow
     def release() -> list[Judged | None]:
-        return [refused(VERSION)]
+        return [refused(run, VERSION)]
 
     result: list[Judged | None] = []
     thread = threading.Thread(target=lambda: result.extend(release()))
@@ -56,3 +68,23 @@ def test_a_person_who_says_yes_lets_it_go_on() -> None:
 def test_a_person_who_says_no_ends_it_with_their_reason() -> None:
     said = asked({"approved": False, "comment": "the holidays come first"})
     assert said == Judged(decision="withdrawn", reasons=("Not approved: the holidays come first.",))
+
+
+def test_where_nobody_answers_the_version_waits_and_what_called_the_release_goes_on() -> None:
+    from prefect import flow
+
+    from flows.release import refused
+
+    run = waiting(0.0005)  # hours: two seconds
+
+    @flow
+    def release() -> Judged | None:
+        return refused(run, VERSION)
+
+    @flow
+    def retrain() -> Judged | None:
+        return release()
+
+    said = retrain()
+    assert said is not None and said.decision == "waiting"
+    assert "gradus release triage" in said.reasons[0]

@@ -17,14 +17,14 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def record(climbed: Project) -> Any:
-    """The registry's client, the champion's files registered once more as the canary."""
+    """The registry's client, the champion's files registered once more as the candidate."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=f"sqlite:///{climbed.folder / 'state' / 'mlflow.db'}")
     first = client.get_model_version_by_alias("triage", "champion")
-    if "canary" not in client.get_registered_model("triage").aliases:
+    if "candidate" not in client.get_registered_model("triage").aliases:
         second = client.create_model_version("triage", str(first.source), str(first.run_id), first.tags)
-        client.set_registered_model_alias("triage", "canary", second.version)
+        client.set_registered_model_alias("triage", "candidate", second.version)
     return client
 
 
@@ -49,10 +49,11 @@ def answer(project: Project, version: int, valid: int, n: int = 250) -> None:
 
 
 def test_a_canary_that_breaks_the_schema_is_withdrawn(climbed: Project, record: Any, tmp_path: Path) -> None:
-    before, canary = aliases(record)["champion"], aliases(record)["canary"]
+    before, canary = aliases(record)["champion"], aliases(record)["candidate"]
     climbed.set("pipeline.yaml", {"retraining": {"release": {"canary_hours": 1}}})
     with started(climbed, "flows.cli", "release", "triage", output=tmp_path / "out") as process:
         wait_until(lambda: "is the canary: waiting for" in (tmp_path / "out").read_text(encoding="utf-8"), 120)
+        assert aliases(record) == {"champion": before, "canary": canary}
         answer(climbed, before, 250)
         answer(climbed, canary, 200)  # of 250: each to another customer
         wait_until(lambda: process.poll() is not None, 120)
@@ -64,7 +65,7 @@ def test_a_canary_that_breaks_the_schema_is_withdrawn(climbed: Project, record: 
 
 
 def test_a_canary_without_traffic_is_promoted(climbed: Project, record: Any) -> None:
-    before, canary = aliases(record)["champion"], aliases(record)["canary"]
+    before, canary = aliases(record)["champion"], aliases(record)["candidate"]
     climbed.set("workloads/triage.yaml", {"serving": {"routing": {"canary_share": 0.0}}})
     done = climbed.call("flows.cli", "release", "triage")
     assert done.returncode == 0, done.stderr
@@ -74,7 +75,9 @@ def test_a_canary_without_traffic_is_promoted(climbed: Project, record: Any) -> 
 def test_a_release_that_was_interrupted_after_it_had_moved_the_champion_is_finished(
     climbed: Project, record: Any
 ) -> None:
-    before, canary = aliases(record)["champion"], aliases(record)["canary"]
+    before, canary = aliases(record)["champion"], aliases(record)["candidate"]
+    record.set_registered_model_alias("triage", "canary", canary)
+    record.delete_registered_model_alias("triage", "candidate")
     record.set_registered_model_alias("triage", "previous", before)
     record.set_registered_model_alias("triage", "champion", canary)
     done = climbed.call("flows.cli", "release", "triage")

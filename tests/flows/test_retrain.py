@@ -4,15 +4,38 @@ import json
 import shutil
 import subprocess
 import time
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from components.data.harvest import Harvested
-from components.records import Example, Feedback, Message, Record, Trace, Usage, read_jsonl, write_record
+from components.data.sources import read
+from components.data.versions import Origin, new_version
+from components.errors import ServiceError
+from components.params import SPLITS, Workload, load
+from components.records import (
+    Example,
+    Feedback,
+    Message,
+    Preference,
+    Record,
+    Thumb,
+    Trace,
+    Usage,
+    read_jsonl,
+    read_record,
+    write_jsonl,
+    write_record,
+)
+from components.stages.publish import Published
 from components.stages.run import Run
+from monitoring.canary import Judged
 from monitoring.lake import Lake
-from tests.flows.conftest import ROOT, RUN, Project
+from tests.flows.conftest import ROOT, RUN, WORKLOAD, Project, commit
 
 ANSWER = {
     "intent": "not_received", "product": "wifi_router", "order_id": "DK-20418", "amount": None, "wants_refund": False,
@@ -36,8 +59,17 @@ def corrected(number: int) -> Feedback:
     )  # fmt: skip
 
 
-def put(project: Project, *records: Record) -> None:
-    Lake(project.folder / "state" / "lake").store("1", [record.model_dump_json() for record in records])
+def put(project: Project, *records: Record, segment: str = "1") -> None:
+    Lake(project.folder / "state" / "lake").store(segment, [record.model_dump_json() for record in records])
+
+
+def mended(numbers: Iterable[int]) -> Iterator[Record]:
+    """Wrong answers to requests that have nothing in common, and a reviewer's corrections of all of them."""
+    wrong = json.dumps({**ANSWER, "priority": "urgent"})
+    for number in numbers:
+        inputs = {"message": sha256(str(number).encode()).hexdigest(), "channel": "chat"}
+        yield answered(number).model_copy(update={"input": inputs, "text": wrong})
+        yield corrected(number)
 
 
 def git(project: Project, *words: str) -> str:
@@ -64,7 +96,7 @@ def test_what_production_taught_climbs_on_a_branch_of_its_own(climbed: Project) 
     done = climbed.call("flows.cli", "retrain", "triage")
     assert done.returncode == 0, done.stderr
     outcome, branch = done.stdout.splitlines()[-2:]
-    assert outcome.startswith(("The old champion stays: ", "Version 2 stays the canary: "))  # nobody asks it here
+    assert outcome.startswith(("The old champion stays: ", "Version 2 waits: "))  # nobody asks it here
     name = branch.removeprefix("Branch: ").split()[0]
     assert (
         git(climbed, "rev-parse", "HEAD"),
@@ -86,19 +118,166 @@ def test_what_production_taught_climbs_on_a_branch_of_its_own(climbed: Project) 
     assert own < new
 
 
-def test_drift_waits_for_the_cooldown_and_a_person_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.retrain import BY_HAND, Retrained, cooling_h, record_path
-
-    shutil.copytree(ROOT / "params", tmp_path / "params")  # all that it needs of a project
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project of settings alone, in which one works."""
+    shutil.copytree(ROOT / "params", tmp_path / "params")
     monkeypatch.chdir(tmp_path)
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def versioned(settings: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project under git and DVC, whose source has no examples of its own in any split, and no gate."""
+    from flows import retrain
+
+    (settings.folder / ".dvc").mkdir()
+    for name in (".gitignore", ".dvcignore", ".dvc/config"):
+        shutil.copyfile(ROOT / name, settings.folder / name)
+    settings.set("workloads/triage.yaml", WORKLOAD)
+    commit(settings.folder)
+    for split in SPLITS:
+        write_jsonl(settings.artifacts / "data" / f"{split}.jsonl", [])
+    monkeypatch.setattr(retrain, "examples_asked_for", lambda workload: 0)
+    return settings
+
+
+def harvested(run: Run, origin: Origin) -> tuple[list[Harvested], Any]:
+    """What a retraining harvests whose data begin there, and what it knows."""
+    from flows import retrain
+
+    known = retrain.known_at(run, origin)
+    return retrain.gather.fn(run, known, time.time()), known
+
+
+def test_a_harvest_has_nothing_of_an_earlier_one_that_made_the_champion(versioned: Project) -> None:
+    run = Run.load(RUN)
+    put(versioned, *mended(range(100, 140)))
+    first, _ = harvested(run, Origin())
+    champion = Origin(new_version(versioned.folder, "triage", first, "first").commit)
+    put(versioned, *mended(range(140, 160)), segment="2")  # the first forty requests are of this week, too
+    second, known = harvested(run, champion)
+    assert {line.example.id for line in first} == {f"P-chatcmpl-{number}" for number in range(100, 140)}
+    assert {line.example.id for line in second} == {f"P-chatcmpl-{number}" for number in range(140, 160)}
+
+    from flows.retrain import feedback
+
+    said = feedback(run, second, known, time.time())
+    made = new_version(versioned.folder, "triage", second, "second", champion, said)
+    workload = load(made.folder / "params" / "workloads" / "triage.yaml", Workload)
+    assert workload.harvest == ("first.jsonl", "second.jsonl")
+    rows = read(workload, made.folder / "data" / "triage")  # as the stage `data` does, which refuses an id twice
+    assert {row.example.id for row in rows if row.harvested} == {f"P-chatcmpl-{number}" for number in range(100, 160)}
+
+
+def test_opinions_on_what_an_earlier_harvest_judges_by_are_not_learnt_from(versioned: Project) -> None:
+    from flows.retrain import feedback
+
+    run = Run.load(RUN)
+    put(versioned, *mended(range(100, 140)))
+    first, _ = harvested(run, Origin())
+    assert {line.split for line in first} >= {"train", "dev"}
+    champion = Origin(new_version(versioned.folder, "triage", first, "first").commit)
+    put(versioned, *mended(range(140, 160)), segment="2")
+    second, known = harvested(run, champion)
+    opinions = [said for kind in feedback(run, second, known, time.time()).values() for said in kind]
+    about = {said.example_id for said in opinions if isinstance(said, Preference | Thumb)}
+    assert about == {line.example.id for line in (*first, *second) if line.split == "train"}
+
+
+def test_a_champion_that_lacks_later_work_of_the_project_hides_no_answers(versioned: Project) -> None:
+    run = Run.load(RUN)
+    put(versioned, *mended(range(100, 110)))
+    first, _ = harvested(run, Origin())
+    champion = Origin(new_version(versioned.folder, "triage", first, "first").commit)
+    versioned.set("pipeline.yaml", {"retraining": {"cooldown_hours": 2}})
+    for words in (["add", "."], ["commit", "--quiet", "-m", "More"]):
+        git(versioned, "-c", "user.name=Test", "-c", "user.email=test@localhost", *words)
+    second, _ = harvested(run, champion)  # its data begin at the project's own commit, without the first harvest
+    assert second == first
+
+
+def retrained(**changes: Any) -> Any:
+    from flows.retrain import Retrained
+
+    facts = {"workload": "triage", "reason": "drift: input", "started": 3600.0, "outcome": "It has not ended."}
+    return Retrained.model_validate(facts | changes)
+
+
+def test_drift_waits_for_the_cooldown_and_a_person_does_not(settings: Project) -> None:
+    from flows.retrain import BY_HAND, cooling_h, record_path
+
     run = Run.load(RUN)
     assert cooling_h(run, "drift: input", 0.0) == 0  # there was none before
-    last = Retrained(workload="triage", reason=BY_HAND, started=3600.0, outcome="Version 2 is champion.")
-    write_record(record_path(run), last)
+    write_record(record_path(run), retrained())  # it was killed, or an earlier version of Gradus wrote this
     assert cooling_h(run, "drift: input", 3 * 3600.0) == 22  # two of its 24 hours are over
     assert cooling_h(run, BY_HAND, 3 * 3600.0) == 0
     assert cooling_h(run, "drift: input", 25 * 3600.0) == 0
     assert cooling_h(run, "drift: input", 3599.0) == 0  # noted in the future: the clock was set back
+    write_record(record_path(run), retrained(ended=30 * 3600.0))
+    assert cooling_h(run, "drift: input", 31 * 3600.0) == 23  # one hour since its end
+    assert cooling_h(run, "drift: input", 54 * 3600.0) == 0
+    assert cooling_h(run, "drift: input", 29 * 3600.0) == 0  # before its end: the clock was set back
     record_path(run).write_text('{"workload": "triage", "reason": ')
     assert cooling_h(run, "drift: input", 3 * 3600.0) == 0  # half a file says nothing, and holds up nothing
     assert [path.name for path in record_path(run).parent.glob("*.broken")] == ["triage.json.broken"]
+
+
+@pytest.mark.parametrize("alias", ["candidate", "canary"])
+def test_drift_starts_none_while_a_version_waits_for_its_release(
+    settings: Project, monkeypatch: pytest.MonkeyPatch, alias: str
+) -> None:
+    from flows import retrain
+
+    run, named = Run.load(RUN), {"champion": 3, "previous": 2}
+    monkeypatch.setattr(retrain, "aliases", lambda workload: named)
+    assert retrain.held_up(run, "drift: input", 0.0) is None
+    named[alias] = 4
+    why = f"Version 4, the {alias}, waits for its release (gradus release triage)."
+    assert retrain.held_up(run, "drift: input", 0.0) == why
+    assert retrain.held_up(run, retrain.BY_HAND, 0.0) is None
+
+
+def test_a_retraining_that_fails_is_recorded_and_drift_waits_after_it(
+    settings: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import retrain
+
+    run, begun, seen = Run.load(RUN), retrained(started=time.time(), branch="retrain/triage/1"), list[Any]()
+
+    def dies(folder: Path, run: Run) -> None:
+        seen.append(read_record(retrain.record_path(run), retrain.Retrained))
+        raise ServiceError("expected the ladder to be climbed, found that it ended with code 2")
+
+    monkeypatch.setattr(retrain, "climb_in", dies)
+    with pytest.raises(ServiceError):
+        retrain.climbed(run, settings.folder, begun)
+    assert seen == [begun]  # so that one that is killed is noted, too
+    kept = read_record(retrain.record_path(run), retrain.Retrained)
+    assert (kept.outcome, kept.branch) == ("It failed.", "retrain/triage/1")
+    assert kept.ended is not None and kept.ended >= begun.started
+    assert retrain.cooling_h(run, "drift: input", kept.ended + 3600) == pytest.approx(23)
+
+
+@pytest.mark.parametrize(
+    ("alias", "judged", "outcome"),
+    [
+        ("candidate", Judged(decision="promoted", reasons=("better",)), "Version 2 is champion: better"),
+        ("candidate", Judged(decision="withdrawn", reasons=("worse",)), "The old champion stays: worse"),
+        ("candidate", Judged(decision="waiting", reasons=("more",)), "Version 2 waits: more"),
+        (None, None, "The old champion stays: the gate's reason"),
+    ],
+)
+def test_a_retraining_releases_its_candidate_and_says_how_that_ended(
+    settings: Project, monkeypatch: pytest.MonkeyPatch, alias: Any, judged: Judged | None, outcome: str
+) -> None:
+    from flows import retrain
+
+    gate = SimpleNamespace(verdicts=[SimpleNamespace(reasons=("the gate's reason",))])
+    made = Published(decision="d", champion="sft", version=2, alias=alias)
+    monkeypatch.setattr(retrain, "climb_in", lambda folder, run: (gate, made))
+    monkeypatch.setattr(retrain, "release", None if judged is None else lambda workload, profile: judged)
+    run = Run.load(RUN)
+    result = retrain.climbed(run, settings.folder, retrained())
+    assert (result.outcome, result.version) == (outcome, 2)
+    assert read_record(retrain.record_path(run), retrain.Retrained) == result

@@ -1,11 +1,14 @@
 """What a release waits for, what it does not wait for, and what it keeps meanwhile."""
 
+import logging
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.exceptions import FlowPauseTimeout
 
 from components.errors import RegistryError
 from components.params import LabellingParams, ReleaseParams, RoutingParams
@@ -17,13 +20,68 @@ from flows import release
 from monitoring.lake import Lake
 
 CHAMPION, CANARY = (Version(number, "grpo", "model", "short", Path()) for number in (1, 2))
+YES, NO = release.Approval(approved=True), release.Approval(approved=False, comment="the holidays come first")
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     result = Run.of("triage", "nano")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(release, "aliases", lambda workload: {"champion": 1, "canary": 2})
+    monkeypatch.setattr(release.Run, "of", lambda workload, profile: result)
     return result
+
+
+@dataclass
+class Registry:
+    """The aliases that a release reads and moves, in memory."""
+
+    named: dict[str, int]
+
+    def version(self, workload: str, alias: str = "champion") -> Version:
+        return replace(CHAMPION, number=self.named[alias])
+
+    def version_if_any(self, workload: str, alias: str) -> Version | None:
+        return self.version(workload, alias) if alias in self.named else None
+
+    def make_canary(self, workload: str, number: int) -> None:
+        self.withdraw(workload, number)
+        self.named["canary"] = number
+
+    def withdraw(self, workload: str, number: int) -> None:
+        tried = [alias for alias in ("candidate", "canary") if self.named.get(alias) == number]
+        self.named = {alias: at for alias, at in self.named.items() if alias not in tried}
+
+    def promote(self, workload: str, number: int) -> None:
+        self.withdraw(workload, number)
+        self.named |= {"previous": self.named["champion"], "champion": number}
+
+
+@pytest.fixture
+def registry(run: Run, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """Champion 1 and candidate 2; whoever is tried goes on waiting, and a person's word is a test's to say."""
+    result = Registry({"champion": 1, "candidate": 2})
+    monkeypatch.setattr(release, "aliases", lambda workload: dict(result.named))
+    monkeypatch.setattr(release, "registered", result.version)
+    monkeypatch.setattr(release, "registered_if_any", result.version_if_any)
+    for name in ("make_canary", "withdraw", "promote"):
+        monkeypatch.setattr(release, name, getattr(result, name))
+    monkeypatch.setattr(release, "get_run_logger", lambda: logging.getLogger("release"))
+    monkeypatch.setattr(release, "needs_approval", lambda run, keys: True)
+    monkeypatch.setattr(release, "tried", lambda *things: release.Judged(decision="waiting", reasons=("more",)))
+    return result
+
+
+def ask(monkeypatch: pytest.MonkeyPatch, answer: Callable[[], release.Approval]) -> list[int]:
+    """Have a person give this answer; how long each question waits for it, in seconds."""
+    waited: list[int] = []
+
+    def pause(*, wait_for_input: type[release.Approval], timeout: int) -> release.Approval:
+        waited.append(timeout)
+        return answer()
+
+    monkeypatch.setattr(release, "pause_flow_run", pause)
+    return waited
 
 
 def settings(run: Run, hours: float = 1.0, labelled: float = 0.1, **routing: Any) -> Run:
@@ -49,8 +107,11 @@ def asked(n: int, at: float) -> None:
     Lake(Path("state/lake")).store("1", [trace.model_dump_json() for trace in traces])
 
 
+TRIED = release.tried
+
+
 def tried(run: Run, since: float) -> release.Judged:
-    return release.tried.fn(run, CANARY, CHAMPION, since)
+    return TRIED.fn(run, CANARY, CHAMPION, since)
 
 
 def test_a_canary_that_can_never_be_shown_is_not_waited_for(run: Run) -> None:
@@ -80,13 +141,15 @@ def test_silence_says_nothing_while_a_server_loads_the_canary(run: Run, monkeypa
     assert tried(settings(run, hours=1e-12), now - 10).decision == "withdrawn"  # its time is over
 
 
+@pytest.mark.parametrize("asked", ["score", "aliases"])
 def test_a_record_that_is_away_ends_no_release(
-    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, asked: str
 ) -> None:
     def away(*names: str, **hours: float) -> None:
         raise RegistryError("expected MLflow, found nobody")
 
-    monkeypatch.setattr(release, "score", away)
+    monkeypatch.setattr(release, "score", lambda *names, **hours: None)
+    monkeypatch.setattr(release, asked, away)
     assert tried(settings(run, hours=1e-12), time.time() - 10).decision == "waiting"
     assert "expected MLflow, found nobody" in caplog.text
 
@@ -106,21 +169,160 @@ def test_the_shipped_settings_ask_a_person_where_there_are_no_keys(run: Run) -> 
     assert release.needs_approval(run, Keys())
 
 
-@pytest.mark.parametrize(("decision", "kept"), [("promoted", False), ("withdrawn", False), ("waiting", True)])
+@pytest.mark.parametrize(
+    ("decision", "named", "kept"),
+    [
+        ("promoted", {"champion": 2, "previous": 1}, False),
+        ("withdrawn", {"champion": 1}, False),
+        ("waiting", {"champion": 1, "canary": 2}, True),
+    ],
+)
 def test_when_a_canary_began_is_kept_until_it_is_decided(
-    run: Run, monkeypatch: pytest.MonkeyPatch, decision: Any, *, kept: bool
+    run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch, decision: Any, named: dict[str, int], *, kept: bool
 ) -> None:
+    registry.named = {"champion": 1, "canary": 2}
     path = release.begun_path(run)
     write_record(path, release.Begun(version=2, since=1.0))
-    monkeypatch.setattr(release.Run, "of", lambda workload, profile: run)
-    champion = replace(CANARY, number=1)
-    monkeypatch.setattr(release, "registered", lambda workload, alias="": CANARY if alias == "canary" else champion)
-    monkeypatch.setattr(release, "needs_approval", lambda run, keys: False)
-    monkeypatch.setattr(release, "tried", lambda *things: release.Judged(decision=decision, reasons=()))
-    for name in ("promote", "withdraw"):
-        monkeypatch.setattr(release, name, lambda *things: None)
+    monkeypatch.setattr(release, "tried", lambda *things: release.Judged(decision=decision, reasons=("so",)))
     assert release.release.fn("triage").decision == decision
-    assert path.exists() == kept
+    assert (registry.named, path.exists()) == (named, kept)
+
+
+def test_a_candidate_answers_nobody_before_a_person_approves_it(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, int]] = []
+
+    def approve() -> release.Approval:
+        seen.append(dict(registry.named))
+        return YES
+
+    ask(monkeypatch, approve)
+    assert release.release.fn("triage").decision == "waiting"
+    assert seen == [{"champion": 1, "candidate": 2}]
+    assert registry.named == {"champion": 1, "canary": 2}
+
+
+def test_a_candidate_that_is_refused_is_never_tried(
+    run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.named["canary"] = 3  # of an earlier release: it goes on
+    ask(monkeypatch, lambda: NO)
+    monkeypatch.setattr(release, "tried", None)
+    said = release.release.fn("triage")
+    assert said == release.Judged(decision="withdrawn", reasons=("Not approved: the holidays come first.",))
+    assert registry.named == {"champion": 1, "canary": 3}
+    assert not release.begun_path(run).exists()
+
+
+def test_where_nobody_is_asked_a_candidate_is_the_canary_at_once(
+    run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(release, "needs_approval", lambda run, keys: False)
+    before = time.time()
+    assert release.release.fn("triage").decision == "waiting"
+    assert registry.named == {"champion": 1, "canary": 2}
+    begun = release.begun(run, CANARY)
+    assert begun is not None and before <= begun.since <= time.time()
+
+
+def test_whom_nobody_approves_or_refuses_for_a_week_stays_the_candidate(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody() -> release.Approval:
+        raise FlowPauseTimeout("Flow run was paused and never resumed.")
+
+    waited = ask(monkeypatch, nobody)
+    said = release.release.fn("triage")
+    assert said.decision == "waiting"
+    assert said.reasons == ("Nobody approved or refused it within 168 hours; gradus release triage asks again.",)
+    assert waited == [7 * 24 * 3600]
+    assert registry.named == {"champion": 1, "candidate": 2}
+
+
+def test_a_canary_is_asked_for_once_and_one_that_was_made_by_hand_too(
+    run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.named = {"champion": 1, "canary": 2}
+    waited = ask(monkeypatch, lambda: YES)
+    release.release.fn("triage")  # how it became the canary nobody has noted
+    assert len(waited) == 1
+    release.release.fn("triage")
+    assert len(waited) == 1
+
+
+def test_a_canary_that_lost_its_alias_begins_anew_when_it_gets_it_again(
+    run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_record(release.begun_path(run), release.Begun(version=2, since=1.0))
+    before, since = time.time(), release.started(run, CANARY)  # a candidate, which nobody got whoever asked
+    assert since >= before
+    assert release.started(run, CANARY) == since
+
+
+Overtaken = tuple[dict[str, int], str, str]  # the aliases then, the decision, and a part of its reason
+OVERTAKEN: list[Overtaken] = [
+    ({"champion": 1, "canary": 3}, "withdrawn", "version 3 is the canary now"),
+    ({"champion": 1, "candidate": 3}, "withdrawn", "version 3 is the candidate now"),
+    ({"champion": 1}, "withdrawn", "no version is tried now"),
+    ({"champion": 2, "previous": 1}, "promoted", "made it champion meanwhile"),
+    ({"champion": 4, "canary": 2}, "waiting", "Version 1 is champion no longer: gradus release triage"),
+]
+
+
+@pytest.mark.parametrize("overtaken", OVERTAKEN)
+@pytest.mark.parametrize("judged", ["promoted", "withdrawn", "waiting"])
+def test_aliases_that_others_moved_while_a_release_waited_stay_where_they_are(
+    run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch, judged: Any, overtaken: Overtaken
+) -> None:
+    named, decision, why = overtaken
+    registry.named = {"champion": 1, "canary": 2}
+    write_record(release.begun_path(run), release.Begun(version=2, since=1.0))
+
+    def tried(*things: object) -> release.Judged:
+        registry.named = dict(named)
+        return release.Judged(decision=judged, reasons=("so",))
+
+    monkeypatch.setattr(release, "tried", tried)
+    said = release.release.fn("triage")
+    assert said.decision == decision and why in said.reasons[0]
+    assert registry.named == named
+
+
+@pytest.mark.parametrize("overtaken", OVERTAKEN)
+def test_a_release_notices_at_a_look_that_it_was_overtaken(
+    run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch, overtaken: Overtaken
+) -> None:
+    registry.named, decision, why = overtaken
+    monkeypatch.setattr(release, "score", lambda *names, **hours: None)
+    said = TRIED.fn(settings(run), CANARY, CHAMPION, time.time())
+    assert said.decision == decision and why in said.reasons[0]
+
+
+def test_what_is_kept_of_another_canary_is_not_removed_with_this_one(
+    run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    another = release.Begun(version=3, since=1.0)
+
+    def tried(*things: object) -> release.Judged:
+        registry.named = {"champion": 1, "canary": 3}
+        write_record(release.begun_path(run), another)
+        return release.Judged(decision="withdrawn", reasons=("so",))
+
+    ask(monkeypatch, lambda: YES)
+    monkeypatch.setattr(release, "tried", tried)
+    release.release.fn("triage")
+    assert release.begun(run, replace(CANARY, number=3)) == another
+
+
+def test_a_person_who_says_yes_too_late_moves_no_alias(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    def approve() -> release.Approval:
+        registry.named = {"champion": 1, "candidate": 3}
+        return YES
+
+    ask(monkeypatch, approve)
+    assert release.release.fn("triage").decision == "withdrawn"
+    assert registry.named == {"champion": 1, "candidate": 3}
 
 
 def test_retyping_an_answer_calls_it_right_and_another_text_corrects_it(monkeypatch: pytest.MonkeyPatch) -> None:

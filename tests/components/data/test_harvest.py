@@ -41,6 +41,13 @@ def test_near_duplicates_of_known_examples_are_not_harvested() -> None:
     assert [row.example.id for row in kept] == ["P-2"]
 
 
+def test_an_answer_that_the_data_have_by_its_id_is_not_harvested_again_whatever_it_says_now() -> None:
+    [before] = harvest([candidate(1)], [], 0.9, PARAMS)
+    said = "A text that nothing of the first one resembles, as when another prompt names other inputs."
+    kept = harvest([candidate(1, said), candidate(2)], [before.example], 0.9, PARAMS)
+    assert [row.example.id for row in kept] == ["P-2"]
+
+
 def test_of_near_duplicates_the_corrected_one_stays() -> None:
     said = "Where is my parcel with the coffee machine that I ordered on Monday last week?"
     kept = harvest([candidate(1, said, source="scored"), candidate(2, said + "!")], [], 0.9, PARAMS)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from components.data.harvest import Harvested
-from components.data.versions import Origin, check_out, new_version, uncommitted
+from components.data.versions import Origin, check_out, earlier_harvests, new_version, uncommitted
 from components.errors import ConfigError
 from components.records import Example, Record, Thumb, read_jsonl
 
@@ -116,6 +116,21 @@ def test_a_later_version_of_the_champions_commit_has_the_earlier_harvest(project
     assert harvests == {"one.jsonl", "two.jsonl"}
     third = new_version(project, "shop", harvested("c"), "three")
     assert {path.name for path in (third.folder / "data" / "shop" / "harvest").glob("*.jsonl")} == {"three.jsonl"}
+
+
+def test_the_harvests_with_which_a_version_begins_are_read_and_nothing_is_left_of_that(project: Path) -> None:
+    first = new_version(project, "shop", harvested("a"), "one")
+    second = new_version(project, "shop", harvested("b"), "two", Origin(first.commit))
+    worktrees = run(project, "git", "worktree", "list")
+    assert earlier_harvests(project, "shop", Origin(second.commit)) == [*harvested("a"), *harvested("b")]
+    assert earlier_harvests(project, "shop", Origin(first.commit)) == harvested("a")
+    assert earlier_harvests(project, "shop", Origin()) == []
+    assert run(project, "git", "worktree", "list") == worktrees
+    assert [path.name for path in (project / "state" / "retrain").iterdir()] == ["shop"]
+    (project / "params" / "more.yaml").write_text("a: 1\n", encoding="utf-8")
+    run(project, "git", "add", ".")
+    run(project, *GIT, "commit", "--quiet", "-m", "More")
+    assert earlier_harvests(project, "shop", Origin(second.commit)) == []  # it lacks that, and is not built on
 
 
 def test_a_commit_that_lacks_later_work_of_the_project_is_not_built_on(project: Path) -> None:

@@ -7,10 +7,20 @@ from typing import Any
 import pytest
 
 from components.errors import RegistryError
-from components.registry import promote, registered, rollback, verify, whole
+from components.registry import (
+    aliases,
+    make_canary,
+    promote,
+    register_winner,
+    registered,
+    rollback,
+    verify,
+    whole,
+    withdraw,
+)
 from components.registry.store import connect
 from components.serving import Follower, Served
-from tests.components.registry.conftest import answers, register_text
+from tests.components.registry.conftest import answers, candidate, register_text
 
 
 def register(workload: str, folder: Path, text: str) -> int:
@@ -128,3 +138,37 @@ def test_a_canary_whose_move_was_interrupted_stops_being_the_canary(
     assert named == {"champion": 2, "previous": 1}
     with pytest.raises(RegistryError, match="expected another version than the champion"):
         promote("canaries", 2)
+
+
+def offer(workload: str, folder: Path, text: str) -> int:
+    """Register files that answer with a text as the candidate."""
+    (folder / text).mkdir()
+    (folder / text / "answer.txt").write_text(text, encoding="utf-8")
+    return register_winner(candidate(workload, folder / text, makes="prompt"), answers(text), "candidate").version
+
+
+def test_a_candidate_stands_beside_champion_and_canary_until_it_becomes_one_of_them(
+    record: Any, tmp_path: Path
+) -> None:
+    assert aliases("offered") == {}
+    register("offered", tmp_path, "a")
+    assert offer("offered", tmp_path, "b") == 2
+    assert aliases("offered") == {"champion": 1, "candidate": 2}
+    make_canary("offered", 2)
+    assert aliases("offered") == {"champion": 1, "canary": 2}
+    assert offer("offered", tmp_path, "c") == 3
+    assert aliases("offered") == {"champion": 1, "canary": 2, "candidate": 3}
+    promote("offered", 3)
+    assert aliases("offered") == {"champion": 3, "previous": 1, "canary": 2}
+
+
+def test_a_version_that_is_withdrawn_takes_no_other_ones_alias_with_it(record: Any, tmp_path: Path) -> None:
+    register("withdrawn", tmp_path, "a")
+    for text in ("b", "c"):
+        offer("withdrawn", tmp_path, text)
+    make_canary("withdrawn", 2)
+    withdraw("withdrawn", 3)
+    assert aliases("withdrawn") == {"champion": 1, "canary": 2}
+    withdraw("withdrawn", 3)
+    withdraw("withdrawn", 1)
+    assert aliases("withdrawn") == {"champion": 1, "canary": 2}

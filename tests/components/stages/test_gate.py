@@ -179,16 +179,16 @@ def test_the_champion_of_an_earlier_climb_has_to_be_beaten_as_well(make_run: Mak
     assert len(record.search_model_versions("name = 'stays'")) == 1
 
 
-def test_a_winner_may_become_canary_and_the_champion_stays(make_run: MakeRun, record: Any) -> None:
+def test_a_winner_may_become_candidate_and_the_champion_stays(make_run: MakeRun, record: Any) -> None:
     run = make_run("careful", min_examples=60)
     climbed(run, {"sft": 30})
     tiny_model(run, "sft")  # answers nothing right
-    assert climb(run, "canary")[1].alias == "champion"  # nobody stood before it
+    assert climb(run, "candidate")[1].alias == "champion"  # nobody stood before it
     climbed(run, {"classical": 54})
-    _, made = climb(run, "canary")
-    assert (made.champion, made.version, made.alias) == ("classical", 2, "canary")
+    _, made = climb(run, "candidate")
+    assert (made.champion, made.version, made.alias) == ("classical", 2, "candidate")
     aliases = {alias: int(number) for alias, number in record.get_registered_model("careful").aliases.items()}
-    assert aliases == {"champion": 1, "canary": 2}
+    assert aliases == {"champion": 1, "candidate": 2}
     assert promote("careful", 2).number == 2
     aliases = {alias: int(number) for alias, number in record.get_registered_model("careful").aliases.items()}
     assert aliases == {"champion": 2, "previous": 1}
