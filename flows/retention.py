@@ -1,8 +1,11 @@
 """Commands that delete: by age and number, or because somebody asks to be forgotten."""
 
+import json
+import re
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -16,9 +19,14 @@ if TYPE_CHECKING:
 
 retention = typer.Typer(add_completion=False)
 DAY_S = 86_400.0
-MOST_SHORT = 20  # least characters of an id
+MOST_SHORT = 20  # least characters of an id, and of a text that files are searched for
 MOST_COMPLETIONS = 16  # of one request
-MOST_READ = 50_000_000  # bytes of the largest file that is searched: data and answers, not weights
+HARVESTED = "P-"  # before a request's id in the id of its example
+# Folders of state/ with examples' ids, beside spools, lake and record: an advice's trials, answers of versions and at
+# the gate, branches that are checked out, the watch's pages.
+DERIVED = ("advice", "compare", "gate", "reproduce", "retrain", "watch")
+PIECE = 16_000_000  # bytes of a file that are searched at once
+_ID = re.compile(r"(chatcmpl-|resp_)[\w-]+")
 
 
 @dataclass(frozen=True)
@@ -103,18 +111,18 @@ def forget_request(
     """Remove a request with all its feedback and scores; reports what it could not remove. Safe to repeat.
 
     Earlier and later turns of its conversation are removed too, because they contain its text. Removes from spools,
-    lake and MLflow at once; from harvests too, as a change that you commit. A version of the data that was committed or
-    sent to a remote is not changed.
+    lake and MLflow's traces at once; from harvests too, as a change that you commit. A version of the data that was
+    committed or sent to a remote is not changed.
     """
     from components.errors import ConfigError
-    from components.registry import forget_traces
+    from components.registry import forget_rows, forget_traces
     from components.serving import forget_waiting, note
     from components.stages.run import STATE
     from flows.serve import FORGOTTEN
     from monitoring.lake import Lake
     from monitoring.upkeep import conversation, forget
 
-    if not request.startswith(("chatcmpl-", "resp_")) or len(request) < MOST_SHORT:
+    if not _ID.fullmatch(request) or len(request) < MOST_SHORT:
         raise ConfigError(f"expected the id of an answer, such as chatcmpl-…, found {request[:80]!r}")
     lake = Lake.of(STATE / "lake")
     requests = sorted(conversation(lake, workload, request))
@@ -124,19 +132,23 @@ def forget_request(
         note(FORGOTTEN, turn)
     folders = [folder for folder in (STATE / "spool" / workload).glob("*") if folder.is_dir()]
     waiting = [forget_waiting(folder, turn) for folder in folders for turn in requests]
-    harvests = [path for path in _harvests(workload) if _without(path, requests)]
+    harvests = {path: inputs for path in _harvests(workload) if (inputs := _without(path, requests))}
     recorded = forget_traces(workload, {name for turn in requests for name in _names(turn)})
+    rows = sum(forget_rows(workload, f"{HARVESTED}{turn}") for turn in requests)
     # The lake last, and the request itself last there: if this is interrupted, its conversation can still be found.
     traces = [*forget(lake, [turn for turn in requests if turn != request]), *forget(lake, [request])]
     typer.echo(
-        f"spool: {sum(gone for gone, _ in waiting)} lines; lake: {len(traces)} traces; MLflow: {recorded} traces"
+        f"spool: {sum(gone for gone, _ in waiting)} lines; lake: {len(traces)} traces; "
+        f"MLflow: {recorded} traces, {rows} rows of evaluations"
     )
     for path in harvests:
         typer.echo(f"harvest: {path} (run dvc add on it and commit; {_pointer(path)} names the old one)")
     if held := sum(held for _, held in waiting):
         typer.echo(f"Not yet: {held} lines in a segment that a server writes; its next drain leaves them out.")
-    for path in [*lake.broken, *_holding(requests)]:
+    for path in lake.broken:
         typer.echo(f"Not removed: {path}")
+    for line in _left(workload, requests, _texts(chain(*harvests.values()))):
+        typer.echo(line)
     if harvests:
         typer.echo("Not removed: what DVC's remote and other clones have of earlier data versions.")
 
@@ -171,8 +183,8 @@ def _pointer(path: Path) -> Path:
     return path.with_name(f"{path.name}.dvc")
 
 
-def _without(path: Path, requests: Collection[str]) -> bool:
-    """Rewrite a harvest, or its opinions, without these requests; returns whether it had any.
+def _without(path: Path, requests: Collection[str]) -> list[Mapping[str, str]]:
+    """Rewrite a harvest, or its opinions, without these requests; returns the inputs that it had of them.
 
     A link's target in DVC's cache is not changed.
     """
@@ -183,21 +195,48 @@ def _without(path: Path, requests: Collection[str]) -> bool:
 
     every = read_jsonl(path, KINDS.get(Path(path.stem).suffix.removeprefix("."), Harvested))
     names = [line.example.id if isinstance(line, Harvested) else line.example_id for line in every]
-    gone = [any(belongs(name.removeprefix("P-"), request) for request in requests) for name in names]
-    kept = [line for line, goes in zip(every, gone, strict=True) if not goes]
-    if len(kept) < len(every):
-        write_jsonl(path, kept)
-    return len(kept) < len(every)
+    goes = [any(belongs(name.removeprefix(HARVESTED), request) for request in requests) for name in names]
+    gone = [line for line, out in zip(every, goes, strict=True) if out]
+    if gone:
+        write_jsonl(path, [line for line, out in zip(every, goes, strict=True) if not out])
+    return [line.example.input if isinstance(line, Harvested) else line.input for line in gone]
 
 
-def _holding(requests: Collection[str]) -> list[Path]:
-    """Derived files that still contain such a request; the next run makes them again."""
+def _texts(inputs: Iterable[Mapping[str, str]]) -> set[str]:
+    """The texts of inputs, as they are and as JSON has them; short ones stand in many files."""
+    texts = {text for given in inputs for text in given.values() if len(text) >= MOST_SHORT}
+    return texts | {json.dumps(text, ensure_ascii=False)[1:-1] for text in texts}
+
+
+def _left(workload: str, requests: Collection[str], texts: Collection[str]) -> Iterator[str]:
+    """Lines about files that still have a request's id or text, or that may have it and cannot be searched for it.
+
+    These are derived files, which the next run makes again, and those of MLflow's runs, which stay. There an id may be
+    missing: in an evaluation near-duplicates have the group of the first of them.
+    """
+    from components.registry import REFERENCE, run_files
     from components.stages.run import STATE
 
-    homes = (Path("artifacts"), STATE / "compare", STATE / "retrain", Path(".dvc/cache"))
-    names, holding = [request.encode() for request in requests], list[Path]()
-    for home in homes:
-        files = (path for path in home.rglob("*") if path.is_file() and not path.is_symlink()) if home.is_dir() else ()
-        small = (path for path in files if path.stat().st_size < MOST_READ)
-        holding += [path for path in small if any(map(path.read_bytes().__contains__, names))]
-    return holding
+    words = [word.encode() for word in sorted({*requests, *texts})]
+    homes = (Path("artifacts"), Path(".dvc/cache"), *(STATE / name for name in DERIVED))
+    found = (path for home in homes for path in sorted(home.rglob("*")) if path.is_file() and not path.is_symlink())
+    for address, path in chain(((str(path), path) for path in found), run_files(workload)):
+        try:
+            if _holds(path, words):
+                yield f"Not removed: {address}"
+            elif not texts and path.name == REFERENCE and not _holds(path, [b'"customer":']):
+                yield f"Not searched: {address} (of an earlier version, without ids; no harvest has the text any more)"
+        except OSError as error:
+            yield f"Not searched: {address} ({error.strerror})"
+
+
+def _holds(path: Path, words: Collection[bytes]) -> bool:
+    """Whether a file of any size has one of these words."""
+    longest, before = max(map(len, words)), b""
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            part = before + piece
+            if any(word in part for word in words):
+                return True
+            before = part[-longest:]  # a word may begin in one piece and end in the next
+    return False

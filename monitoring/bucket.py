@@ -2,12 +2,14 @@
 
 An object appears whole or not at all, so that writing needs no renaming. Readers hold no lock: a merged file is removed
 only after READ_S, when no reader has a listing with it any more. Merging and forgetting need a lease: an object that
-only one process can create, renewed while the work goes on, and taken over if its holder is dead. Needs a service with
-conditional writes (If-None-Match, If-Match).
+only one process can create, renewed while the work goes on, and taken over if its holder is dead. One that only stood
+still goes on; so what it makes visible has a name that only one process can create. Needs a service with conditional
+writes (If-None-Match, If-Match).
 """
 
 import errno
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -21,9 +23,11 @@ from typing import Any, cast
 from components.errors import ConfigError
 
 READ_S = 3600.0  # after which no reader uses an older listing
+LEFT_S = 3600.0  # without a write, after which a half-written file is a killed process's
 LEASE_S = 60.0  # without renewal, after which a lease is free
 LOOK_S = 1.0
 _CONFLICT, _CHANGED = 409, 412  # HTTP: another process is writing, or has written
+_BESIDE = "gradus-lake-"  # prefix of temporary folders
 
 
 def place(address: str) -> Path:
@@ -37,7 +41,7 @@ def place(address: str) -> Path:
 
         return cast(Path, UPath(address, use_listings_cache=False))
     except ImportError as error:
-        raise ConfigError("expected a client for a lake on S3, found none: pip install gradus[s3]") from error
+        raise ConfigError("expected a client for a lake on S3, found none: pip install 'gradus[s3]'") from error
 
 
 def in_bucket(path: Path) -> bool:
@@ -61,28 +65,51 @@ def reached() -> Generator[None]:
         raise OSError(errno.ENETDOWN, str(error)) from error
 
 
-def put(file: Path, path: Path) -> None:
-    """Upload a local file to a bucket in one piece.
+def put(file: Path, path: Path, *, new: bool = False) -> None:
+    """Upload a local file to a bucket in one piece; with `new` only if nobody has written that path.
 
     Raises:
+        FileExistsError: Somebody has; only with `new`.
         OSError: The service cannot be reached, or refuses.
     """
     remote = cast(Any, path)
-    with reached():
-        remote.fs.put_file(str(file), remote.path)
+    try:
+        with reached():
+            remote.fs.put_file(str(file), remote.path, mode="create" if new else "overwrite")
+    except OSError as error:
+        if new and _somebody_was_faster(error):
+            raise FileExistsError(errno.EEXIST, "Another process has written it", str(path)) from error
+        raise
 
 
 @contextmanager
 def beside(path: Path) -> Generator[Path]:
     """A temporary local file, to be written before it is uploaded to a bucket."""
-    with tempfile.TemporaryDirectory(prefix="gradus-lake-") as folder:
+    with tempfile.TemporaryDirectory(prefix=_BESIDE) as folder:
         yield Path(folder) / path.name
+
+
+def sweep() -> None:
+    """Remove the temporary files of `beside` that killed processes left; running ones still write to theirs."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_BESIDE}*"):
+        with suppress(OSError):  # another user's
+            if all(map(left, (folder, *folder.iterdir()))):
+                shutil.rmtree(folder)
 
 
 def expired(path: Path) -> bool:
     """Whether a file is so old that no reader uses a listing from before it."""
+    return _unchanged_for(path, READ_S)
+
+
+def left(path: Path) -> bool:
+    """Whether nobody goes on with a half-written file."""
+    return _unchanged_for(path, LEFT_S)
+
+
+def _unchanged_for(path: Path, seconds: float) -> bool:
     with suppress(FileNotFoundError):
-        return time.time() - path.stat().st_mtime > READ_S
+        return time.time() - path.stat().st_mtime > seconds
     return False
 
 

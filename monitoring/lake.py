@@ -106,9 +106,14 @@ class Lake:
         """A share in [0, 1] of the answers that callers got in a window [since, until), the same ones at every call."""
         return self.chosen(workload, lambda name: _rank(name) < share * 2**32, window)
 
-    def chosen(self, workload: str, wanted: Callable[[str], bool], window: tuple[float, float]) -> list[Trace]:
-        """The answers that callers got in a window of time [since, until) and whose id is wanted."""
-        asked = _asked(window, _returned())
+    def chosen(
+        self, workload: str, wanted: Callable[[str], bool], window: tuple[float, float], *, replaced: bool = False
+    ) -> list[Trace]:
+        """The answers that callers got in a window of time [since, until) and whose id is wanted.
+
+        With `replaced` also the versions' answers that a second model's replaced.
+        """
+        asked = _asked(window, _returned() | _of_versions() if replaced else _returned())
 
         def choose(path: Path) -> tuple[list[Trace], int]:
             return _named(path, asked, [name for ids in _ids(path, asked) for name in ids.to_pylist() if wanted(name)])
@@ -130,8 +135,7 @@ class Lake:
         """
         import pyarrow.compute as pc
 
-        routes = pc.field("route").is_null() | pc.field("route").isin(["champion", "canary"])
-        asked = _asked(window, (pc.field("version") == version) & routes)
+        asked = _asked(window, (pc.field("version") == version) & _of_versions())
         parts = self._parts(Trace, workload, window, lambda path: _outcomes(path, asked))
         return [outcome for part in parts for outcome in part]
 
@@ -241,6 +245,13 @@ def _returned() -> "pc.Expression":
     import pyarrow.compute as pc
 
     return pc.field("returned").is_null() | pc.field("returned")
+
+
+def _of_versions() -> "pc.Expression":
+    """A filter for answers by which versions are judged, no shadow's or second model's; old files lack the route."""
+    import pyarrow.compute as pc
+
+    return pc.field("route").is_null() | pc.field("route").isin(["champion", "canary"])
 
 
 def _asked(window: tuple[float, float], wanted: "pc.Expression | None" = None) -> "pc.Expression":

@@ -2,21 +2,24 @@
 
 Every record exists exactly once at any moment, even if the process is killed: a merged file names the files that it
 replaces, which are ignored as soon as it is in place and removed afterwards. Nobody reads meanwhile (`Lake.unchanged`);
-in a bucket, where readers hold no lock, merged files are removed an hour later. The caller decides when.
+in a bucket, where readers hold no lock, merged files are removed an hour later, and where two processes may merge a day
+at once, because one lost its lease, only one can write the file with the next number. The caller decides when.
 """
 
-import hashlib
+import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from components.data.joining import kindred
 from components.records import Record, Trace, request_id
-from monitoring.bucket import expired, in_bucket
+from monitoring.bucket import beside, expired, in_bucket, left, put, sweep
 from monitoring.lake import DAY_S, KINDS, MERGED, Lake, files_of
 from monitoring.parquet import batches, is_open, merged_in, sync, write
 
 FEWEST = 20  # files of the current day, from which they are merged
+_NUMBERED = re.compile(rf"{MERGED}(\d{{10}})")  # earlier versions named merged files by a hash
 
 
 def compact(lake: Lake, now: float) -> int:
@@ -26,10 +29,16 @@ def compact(lake: Lake, now: float) -> int:
         OSError: The disk refuses. Files that are not merged yet stay.
     """
     gone = 0
+    if in_bucket(lake.folder):
+        sweep()
     for kind, _, day, folder in _days(lake):
+        if _left_over(folder):
+            with lake.unchanged(alone=True):
+                _clear(folder)
         least = 2 if day + DAY_S <= now else FEWEST
-        if sum(not path.name.startswith(".") for path in folder.glob("*.parquet")) >= least:
-            gone += _merge(lake, kind, folder)
+        if len(_visible(folder)) >= least:
+            with suppress(FileExistsError), lake.unchanged(alone=True):  # another process has merged them
+                gone += _merge(folder, kind)
     return gone
 
 
@@ -41,8 +50,8 @@ def old_days(lake: Lake, before: float, workload: str) -> list[Path]:
 def remove_day(lake: Lake, folder: Path) -> None:
     """Remove a day's files, and its folder if that is then empty."""
     with lake.unchanged(alone=True):
-        for path in folder.glob("*.parquet*"):
-            path.unlink()
+        for path in [*folder.glob("*.parquet*"), *folder.glob("*.part")]:
+            path.unlink(missing_ok=True)
         if not in_bucket(folder) and not any(folder.iterdir()):
             folder.rmdir()
 
@@ -64,10 +73,15 @@ def conversation(lake: Lake, workload: str, request: str) -> set[str]:
 def forget(lake: Lake, requests: Collection[str]) -> set[str]:
     """Remove the traces of requests with all feedback and scores; returns the traces' ids."""
     forgotten = set[str]()
+    if in_bucket(lake.folder):
+        sweep()
     for kind, _, _, folder in _days(lake):
-        with lake.unchanged(alone=True):
-            for path in [path for path in folder.glob("*.parquet") if not path.name.startswith(".")]:
-                forgotten |= _forget_in(path, kind, requests)
+        gone = None
+        while gone is None:
+            with suppress(FileExistsError), lake.unchanged(alone=True):  # another process has merged them: once more
+                _clear(folder)
+                gone = _forget_in(folder, kind, requests)
+        forgotten |= gone
     return forgotten
 
 
@@ -78,22 +92,60 @@ def _days(lake: Lake) -> Iterator[tuple[type[Record], str, float, Path]]:
                 yield kind, workload, day, folder
 
 
-def _merge(lake: Lake, kind: type[Record], folder: Path) -> int:
-    """Replace all files of a day by one; returns the number of removed files."""
-    with lake.unchanged(alone=True):
-        live = [path for path in files_of(folder) if is_open(path)]
-        held = {path.stem for path in live}.union(*(merged_in(path) for path in live))
-        named = hashlib.sha256("\n".join(sorted(held)).encode()).hexdigest()[:32]
-        new = folder / f"{MERGED}{named}.parquet"
-        if len(live) > 1:
-            write((piece for path in live for piece in batches(path, kind, all_or_none=True)), kind, new, held)
-        dead = [path for path in folder.glob("*.parquet") if path.stem in held and (len(live) > 1 or path not in live)]
-        if in_bucket(folder):
-            dead = _unread(folder, dead)
-        for path in dead:
-            path.unlink()
-        sync(folder)
-        return len(dead)
+def _visible(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*.parquet") if not path.name.startswith(".")]
+
+
+def _left_over(folder: Path) -> list[Path]:
+    """A day's half-written files that killed processes left, as long as nobody merges.
+
+    One that is not a merged file's may be a server's, which is writing it.
+    """
+    parts = [] if in_bucket(folder) else folder.glob("*.part")
+    return [path for path in parts if path.name.startswith(f".{MERGED}") or left(path)]
+
+
+def _clear(folder: Path) -> None:
+    for path in _left_over(folder):
+        path.unlink(missing_ok=True)
+
+
+def _merge(folder: Path, kind: type[Record], gone: Collection[str] = ()) -> int:
+    """Replace all files of a day by one, without the rows of the traces `gone`; returns the number of removed files.
+
+    Raises:
+        FileExistsError: In a bucket, another process has replaced them at the same time; nothing has changed.
+    """
+    # Listed before the files to merge: a file that another process writes now is among those, or has the number below.
+    names = {path.stem for path in folder.glob(f"{MERGED}*.parquet")}
+    live = [path for path in files_of(folder) if is_open(path)]
+    held = {path.stem for path in live}.union(*(merged_in(path) for path in live))
+    replaced = len(live) > 1 or bool(live and gone)
+    if replaced:
+        rows = (_without(piece, kind, gone) for path in live for piece in batches(path, kind, all_or_none=True))
+        _create(rows, kind, folder / f"{MERGED}{_next(names | held):010d}.parquet", held)
+    dead = [path for path in folder.glob("*.parquet") if path.stem in held and (replaced or path not in live)]
+    if in_bucket(folder):
+        dead = _unread(folder, dead)
+    for path in dead:
+        path.unlink(missing_ok=True)
+    sync(folder)
+    return len(dead)
+
+
+def _next(names: Collection[str]) -> int:
+    """The number after those of all merged files."""
+    return 1 + max((int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name))), default=0)
+
+
+def _create(pieces: Iterator[Any], kind: type[Record], path: Path, held: Collection[str]) -> None:
+    """Write a merged file; in a bucket only if no other process has written it."""
+    if not in_bucket(path):
+        write(pieces, kind, path, held)
+        return
+    with beside(path) as file:
+        write(pieces, kind, file, held)
+        put(file, path, new=True)
 
 
 def _unread(folder: Path, dead: list[Path]) -> list[Path]:
@@ -103,24 +155,35 @@ def _unread(folder: Path, dead: list[Path]) -> list[Path]:
     return [path for path in dead if path.stem in long_held]
 
 
-def _forget_in(path: Path, kind: type[Record], requests: Collection[str]) -> set[str]:
-    """Rewrite a file without the rows of requests, if it has any; returns the removed ids."""
-    name = _name_of(kind)
+def _forget_in(folder: Path, kind: type[Record], requests: Collection[str]) -> set[str]:
+    """Rewrite a day's files without the rows of requests, if they have any; returns the removed ids.
 
-    def ids() -> Iterator[str]:
-        for piece in batches(path, kind):
-            yield from piece[name].to_pylist()
-
-    forgotten = {trace_id for trace_id in ids() if any(belongs(trace_id, request) for request in requests)}
-    if forgotten:
-        import pyarrow as pa
-
-        kept = (
-            piece.filter(pa.array([trace_id not in forgotten for trace_id in piece[name].to_pylist()]))
-            for piece in batches(path, kind, all_or_none=True)
-        )
+    Raises:
+        FileExistsError: In a bucket, another process has merged them at the same time.
+    """
+    found = {path: ids for path in _visible(folder) if (ids := _ids(path, kind, requests))}
+    gone = set[str]().union(*found.values())
+    if gone and in_bucket(folder):
+        # Takes the number of a merge that read these rows before and, without its lease, would bring them back.
+        _merge(folder, kind, gone)
+    for path in [path for path in found if path.exists()]:
+        kept = (_without(piece, kind, gone) for piece in batches(path, kind, all_or_none=True))
         write(kept, kind, path, merged_in(path))
-    return forgotten
+    return gone
+
+
+def _ids(path: Path, kind: type[Record], requests: Collection[str]) -> set[str]:
+    """The ids of a file's traces that belong to requests."""
+    names = (name for piece in batches(path, kind) for name in piece[_name_of(kind)].to_pylist())
+    return {name for name in names if any(belongs(name, request) for request in requests)}
+
+
+def _without(piece: Any, kind: type[Record], gone: Collection[str]) -> Any:
+    """The rows of a piece but for those of some traces."""
+    import pyarrow as pa
+
+    kept = [name not in gone for name in piece[_name_of(kind)].to_pylist()] if gone else []
+    return piece.filter(pa.array(kept, pa.bool_())) if gone else piece
 
 
 def _name_of(kind: type[Record]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from components.registry.redaction import redact
 from components.registry.store import connect, expecting, tracking_uri
-from components.registry.traces import PREVIEW_CHARACTERS
+from components.registry.traces import MOST_ID, PREVIEW_CHARACTERS
 
 RUN_TYPE = {"mlflow.runType": "genai_evaluate"}  # makes MLflow list a run among the evaluations
 _PIECE = 100  # traces per call
@@ -103,7 +103,7 @@ def _info(experiment: str, run_id: str, trace_id: str, row: Row, now_ms: int) ->
         state=TraceState.OK,
         request_preview=redact(_json(row.inputs))[:PREVIEW_CHARACTERS],
         response_preview=redact(row.output)[:PREVIEW_CHARACTERS],
-        client_request_id=row.example_id,
+        client_request_id=row.example_id[:MOST_ID],
         trace_metadata={TraceMetadataKey.SOURCE_RUN: run_id, TraceMetadataKey.TOKEN_USAGE: json.dumps(usage)},
         tags={TraceTagKey.TRACE_NAME: "evaluation", "gradus.example": row.example_id},
         assessments=_assessments(run_id, trace_id, row),

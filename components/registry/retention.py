@@ -1,20 +1,23 @@
 """What can be removed from the record: traces by age or on request, and versions without an alias.
 
-Decides what is removed and how; the caller decides the age.
+Decides what is removed and how, and gives the files that stay; the caller decides the age, and what to look for.
 """
 
 import shutil
-from collections.abc import Collection
+import tempfile
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.registry.models import COPIES, local_folder
+from components.records import choices_id, request_id
+from components.registry.models import ARTIFACT, COPIES, local_folder
 from components.registry.store import connect, expecting
 from components.registry.traces import mlflow_trace_id
 
 _PAGE = 500
 _PIECE = 100  # trace ids per call
+_EXAMPLE_TAG = "gradus.example"  # the example that a row of an evaluation shows
 
 
 @dataclass(frozen=True)
@@ -32,18 +35,12 @@ def old_traces(workload: str, before: float) -> int:
     Raises:
         RegistryError: The record is unavailable.
     """
-    client, token, count = connect(), None, 0
+    client = connect()
     experiment = _experiment(client, workload)
     with expecting(f"the traces of {workload}"):
-        while experiment is not None:
-            page = client.search_traces(
-                locations=[experiment], filter_string=f"timestamp_ms < {int(before * 1000)}", max_results=_PAGE,
-                page_token=token, include_spans=False,
-            )  # fmt: skip
-            count, token = count + len(page), page.token
-            if not token:
-                break
-    return count
+        if experiment is None:
+            return 0
+        return sum(1 for _ in _traces(client, experiment, f"timestamp_ms < {int(before * 1000)}"))
 
 
 def remove_old_traces(workload: str, before: float) -> int:
@@ -68,10 +65,48 @@ def forget_traces(workload: str, names: Collection[str]) -> int:
     client = connect()
     experiment, trace_ids = _experiment(client, workload), [mlflow_trace_id(name) for name in sorted(names)]
     with expecting(f"traces of {workload} to be removed"):
+        return 0 if experiment is None else _delete(client, experiment, trace_ids)
+
+
+def forget_rows(workload: str, example: str) -> int:
+    """Remove an example's rows from all evaluations, and those of its request's further completions.
+
+    Returns how many were removed.
+
+    Raises:
+        RegistryError: The record is unavailable, or refuses.
+    """
+    client = connect()
+    experiment, wanted = _experiment(client, workload), f"tags.`{_EXAMPLE_TAG}` LIKE '{example}%'"
+    with expecting(f"rows of evaluations of {workload} to be removed"):
         if experiment is None:
             return 0
-        pieces = [trace_ids[start : start + _PIECE] for start in range(0, len(trace_ids), _PIECE)]
-        return sum(client.delete_traces(experiment, trace_ids=piece) for piece in pieces)
+        named = {trace.info.trace_id: trace.info.tags[_EXAMPLE_TAG] for trace in _traces(client, experiment, wanted)}
+        gone = [trace_id for trace_id, name in named.items() if example in (request_id(name), choices_id(name))]
+        return _delete(client, experiment, gone)
+
+
+def run_files(workload: str) -> Iterator[tuple[str, Path]]:
+    """The files of a workload's runs: each one's address, and where it can be read until the next is asked for.
+
+    Those of registered versions are left out.
+
+    Raises:
+        RegistryError: The record is unavailable, or a file cannot be fetched.
+    """
+    client = connect()
+    with expecting(f"the experiment {workload}"):
+        experiment = client.get_experiment_by_name(workload)
+    if experiment is None:
+        return
+    home = local_folder(str(experiment.artifact_location))
+    if home is None:
+        for run in _runs(client, str(experiment.experiment_id)):
+            yield from _fetched(client, run)
+        return
+    for path in sorted(home.rglob("*")):
+        if path.is_file() and path.relative_to(home).parts[1:3] != ("artifacts", ARTIFACT):  # RUN/artifacts/model/…
+            yield str(path), path
 
 
 def idle_versions(workload: str, newest: int) -> list[Idle]:
@@ -120,6 +155,52 @@ def remove_version(version: Idle) -> None:
 def _idle(workload: str, version: Any, needed: Collection[str]) -> Idle:
     folder = None if str(version.source) in needed else local_folder(str(version.source))
     return Idle(workload, int(version.version), folder)
+
+
+def _traces(client: Any, experiment: str, wanted: str) -> Iterator[Any]:
+    """All traces that a filter selects, without their spans."""
+    token: str | None = None
+    while True:
+        page = client.search_traces(
+            locations=[experiment], filter_string=wanted, max_results=_PAGE, page_token=token, include_spans=False
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _delete(client: Any, experiment: str, trace_ids: list[str]) -> int:
+    pieces = [trace_ids[start : start + _PIECE] for start in range(0, len(trace_ids), _PIECE)]
+    return sum(client.delete_traces(experiment, trace_ids=piece) for piece in pieces)
+
+
+def _runs(client: Any, experiment: str) -> Iterator[Any]:
+    """All runs, those that somebody deleted in MLflow's pages too: their files are still there."""
+    from mlflow.entities import ViewType
+
+    token: str | None = None
+    while True:
+        with expecting(f"the runs of experiment {experiment}"):
+            page = client.search_runs([experiment], run_view_type=ViewType.ALL, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _fetched(client: Any, run: Any) -> Iterator[tuple[str, Path]]:
+    """The files of a run that lie elsewhere, one folder at a time."""
+    run_id = str(run.info.run_id)
+    with expecting(f"the files of run {run_id}"):
+        tops = [item.path for item in client.list_artifacts(run_id) if item.path != ARTIFACT]
+    for top in tops:
+        with tempfile.TemporaryDirectory() as folder:
+            with expecting(f"{top} of run {run_id}"):
+                client.download_artifacts(run_id, top, folder)
+            for path in sorted(Path(folder).rglob("*")):
+                if path.is_file():
+                    yield f"{run.info.artifact_uri}/{path.relative_to(folder)}", path
 
 
 def _experiment(client: Any, workload: str) -> str | None:

@@ -135,7 +135,9 @@ def await_database(uri: str) -> None:
     try:
         engine = create_engine(uri, connect_args={"connect_timeout": _ANSWER_SECONDS})
     except ImportError as error:
-        raise RegistryError(f"expected a driver for {redact(uri)}, found none: pip install gradus[postgres]") from error
+        raise RegistryError(
+            f"expected a driver for {redact(uri)}, found none: pip install 'gradus[postgres]'"
+        ) from error
     with engine.connect():
         pass
     engine.dispose()

@@ -17,6 +17,7 @@ from components.registry.runs import experiment_id
 from components.registry.store import connect, expecting, tracking_uri
 
 MOST_LOOKED_UP = 200  # traces per request
+MOST_ID = 50  # characters of a caller's id that MLflow keeps; PostgreSQL refuses more
 PREVIEW_CHARACTERS = 1_000  # what MLflow's list of traces shows
 SOURCES = {"scorer": "CODE", "feedback": "HUMAN", "judge": "LLM_JUDGE"}
 
@@ -96,7 +97,7 @@ def _info(experiment: str, trace: Trace) -> Any:
         state=TraceState.OK,
         request_preview=trace.messages[-1].content[:PREVIEW_CHARACTERS],
         response_preview=trace.text[:PREVIEW_CHARACTERS],
-        client_request_id=trace.id,
+        client_request_id=trace.id[:MOST_ID],
         trace_metadata=metadata,
         tags={TraceTagKey.TRACE_NAME: trace.workload, **{key: str(value) for key, value in _facts(trace).items()}},
     )

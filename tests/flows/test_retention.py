@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from components.records import (
     Feedback,
     Logged,
     Message,
+    Observation,
     Preference,
     Thumb,
     Trace,
@@ -25,7 +27,7 @@ from components.records import (
     read_jsonl,
     write_jsonl,
 )
-from components.registry import old_traces, store_traces
+from components.registry import Row, old_traces, open_run, store_rows, store_traces
 from components.serving import sparing
 from components.serving.spool import Spool
 from flows.retention import all_going, retention
@@ -33,6 +35,7 @@ from flows.serve import FORGOTTEN
 from monitoring.lake import Lake
 
 GONE, STAYS = "chatcmpl-00000000000000aa", "chatcmpl-00000000000000bb"
+TEXT = 'Where is the "blue" kettle?\nIt is late, señor.'
 DAY = 86_400.0
 pytestmark = pytest.mark.slow  # a record of its own is made
 
@@ -45,9 +48,22 @@ def trace(name: str, at: float, *before: Message) -> Trace:
     )  # fmt: skip
 
 
-def harvested(name: str) -> Harvested:
-    example = Example(id=f"P-{name}", input={}, demonstration="", reference="", group="")
+def harvested(name: str, **asked: str) -> Harvested:
+    example = Example(id=f"P-{name}", input=asked, demonstration="", reference="", group="")
     return Harvested(example=example, split="train", source="corrected")
+
+
+def referred(content: str) -> str:
+    """A run of MLflow's with a reference; its id."""
+    Path("reference.jsonl").write_text(content + "\n", encoding="utf-8")
+    with open_run("shop", "ladder", {}) as run:
+        run.artifact(Path("reference.jsonl"), "reference")
+    return str(run.run_id)
+
+
+def said_of(runs: list[str], output: str) -> list[list[str]]:
+    """What the lines about each run begin with."""
+    return [[line.partition(":")[0] for line in output.splitlines() if run in line] for run in runs]
 
 
 @pytest.fixture
@@ -118,8 +134,52 @@ def test_the_turns_of_a_conversation_that_hold_a_request_go_with_it(project: Pat
     assert [each.example.id for each in read_jsonl(Path("data/shop/harvest/1.jsonl"), Harvested)] == [f"P-{STAYS}"]
 
 
-def test_an_invalid_id_is_refused() -> None:
-    assert isinstance(CliRunner().invoke(retention, ["forget", "shop", "c"]).exception, ConfigError)
+def test_rows_of_evaluations_that_show_a_request_go_from_mlflow(project: Path) -> None:
+    row = Row(f"P-{GONE}", {"text": "Hi"}, "{}", "{}", (1, 1), 1.0, {"valid": True})
+    with open_run("shop", "sft", {}) as run:
+        names = (row.example_id, f"P-{GONE}-1", f"P-{STAYS}")
+        store_rows(str(run.run_id), [replace(row, example_id=name) for name in names])
+    done = CliRunner().invoke(retention, ["forget", "shop", GONE])
+    assert done.exit_code == 0, done.output
+    assert "MLflow: 3 traces, 2 rows of evaluations" in done.output
+    assert old_traces("shop", time.time() + DAY) == 3 + 1
+
+
+def test_files_of_runs_that_have_a_forgotten_request_s_id_or_text_are_reported(project: Path) -> None:
+    write_jsonl(Path("data/shop/harvest/1.jsonl"), [harvested(GONE, text=TEXT), harvested(STAYS)])
+    write_jsonl(Path("state/gate/shop-nano/standing/sealed.jsonl"), [harvested(GONE)])
+    seen = Observation(input={"text": "Hi"}, text="{}", output_tokens=1, valid=True, customer=f"P-{STAYS}")
+    by_id = seen.model_copy(update={"customer": f"P-{GONE}"})
+    by_text = seen.model_copy(update={"input": {"text": TEXT}})  # in the group of a near-duplicate
+    runs = [referred(each.model_dump_json()) for each in (by_id, by_text, seen)]
+    done = CliRunner().invoke(retention, ["forget", "shop", GONE])
+    assert done.exit_code == 0, done.output
+    assert said_of(runs, done.output) == [["Not removed"], ["Not removed"], []]
+    assert "Not removed: state/gate/shop-nano/standing/sealed.jsonl" in done.output
+
+
+def test_a_reference_that_can_be_searched_for_neither_id_nor_text_is_named(project: Path) -> None:
+    seen = Observation(input={"text": TEXT}, text="{}", output_tokens=1, valid=True, customer=f"P-{STAYS}")
+    earlier = seen.model_dump_json(exclude={"customer", "at"})
+    runs = [referred(content) for content in (earlier, seen.model_dump_json())]
+    done = CliRunner().invoke(retention, ["forget", "shop", GONE])  # its harvested input has no text
+    assert said_of(runs, done.output) == [["Not searched"], []]
+
+
+def test_a_file_of_any_size_is_searched_wherever_the_id_stands_in_it(project: Path) -> None:
+    large = Path("artifacts/shop-nano/answers/sft/test.jsonl")
+    large.parent.mkdir(parents=True)
+    with large.open("wb") as file:
+        file.truncate(60_000_000)
+        file.seek(48_000_000 - 10)  # it is read in pieces of 16 MB
+        file.write(GONE.encode())
+    done = CliRunner().invoke(retention, ["forget", "shop", GONE])
+    assert f"Not removed: {large}" in done.output
+
+
+@pytest.mark.parametrize("name", ["c", "chatcmpl-0000000000000' OR 1"])
+def test_an_invalid_id_is_refused(name: str) -> None:
+    assert isinstance(CliRunner().invoke(retention, ["forget", "shop", name]).exception, ConfigError)
 
 
 def test_old_data_is_listed_and_removed(project: Path) -> None:

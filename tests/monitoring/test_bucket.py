@@ -1,10 +1,13 @@
 """The lake in a bucket: the same records as in a folder, while several processes merge and forget."""
 
 import errno
+import os
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +15,7 @@ import pytest
 
 from components.errors import ConfigError
 from components.records import Trace
-from monitoring import bucket, parquet
+from monitoring import bucket, parquet, upkeep
 from monitoring.lake import LOCK, Lake
 from monitoring.upkeep import compact, forget, old_days, remove_day
 from tests.monitoring.test_candidates import answered
@@ -133,6 +136,70 @@ def test_one_merges_while_another_waits(lake: Lake, monkeypatch: pytest.MonkeyPa
     assert not path.exists()
 
 
+def standing_still(lake: Lake, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> None:
+    """Make the next merge stand still once it has read a file, until its lease is lost and something else is done."""
+    read = upkeep.batches
+
+    def stopped(*words: Any, **named: Any) -> Any:
+        monkeypatch.setattr(upkeep, "batches", read)
+        rows = list(read(*words, **named))
+        (lake.folder / LOCK).unlink()
+        meanwhile()
+        return rows
+
+    monkeypatch.setattr(upkeep, "batches", stopped)
+
+
+def test_of_two_merges_at_once_one_counts(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(lake)
+    before = contents(lake)
+
+    def merged_by_another() -> None:
+        lake.store("later", [answered("later").model_dump_json()])
+        compact(lake, 3 * DAY)
+
+    standing_still(lake, monkeypatch, merged_by_another)
+    assert compact(lake, 3 * DAY) == 0
+    assert contents(lake) == (before[0] + Counter(["later"]), before[1])
+
+
+def test_a_merge_that_lost_its_lease_brings_back_nothing_that_is_forgotten(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(lake)
+    before = contents(lake)
+    standing_still(lake, monkeypatch, lambda: forget(lake, ["0-0"]))
+    compact(lake, 3 * DAY)
+    assert contents(lake) == tuple(names - Counter(["0-0"]) for names in before)
+
+
+def test_forgetting_begins_again_where_another_process_merged(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(lake)
+    before, beside = contents(lake), upkeep.beside
+
+    def stopped(path: Path) -> Any:
+        monkeypatch.setattr(upkeep, "beside", beside)
+        (lake.folder / LOCK).unlink()
+        compact(lake, 3 * DAY)
+        return beside(path)
+
+    monkeypatch.setattr(upkeep, "beside", stopped)
+    assert forget(lake, ["0-0"]) == {"0-0"}
+    assert contents(lake) == tuple(names - Counter(["0-0"]) for names in before)
+
+
+def test_temporary_files_of_killed_processes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name, at in (("gradus-lake-dead", 0.0), ("gradus-lake-running", time.time()), ("somebody-elses", 0.0)):
+        file = tmp_path / name / "merged-0000000001.parquet"
+        file.parent.mkdir()
+        file.write_bytes(b"PAR1")
+        for path in (file, file.parent):
+            os.utime(path, (at, at))
+    bucket.sweep()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gradus-lake-running", "somebody-elses"]
+
+
 def test_objects_that_may_not_be_read_are_an_error_and_not_passed_over(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,5 +277,5 @@ def test_writers_at_the_same_moment_try_again(lake: Lake, monkeypatch: pytest.Mo
 
 def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "upath", None)
-    with pytest.raises(ConfigError, match="pip install gradus"):
+    with pytest.raises(ConfigError, match=r"pip install 'gradus\[s3\]'"):
         bucket.place("s3://team/lake")

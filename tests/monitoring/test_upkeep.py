@@ -123,6 +123,45 @@ def test_a_kill_at_any_step_of_merging_loses_and_doubles_nothing(tmp_path: Path)
     assert (contents(lake), files(lake)) == (before, 2)
 
 
+def test_what_a_killed_merge_left_goes_with_its_day(tmp_path: Path) -> None:
+    lake = filled(tmp_path)
+    assert killed_at(0, lambda: compact(lake, 3 * DAY))
+    assert list(lake.folder.rglob("*.part"))
+    for folder in old_days(lake, 2 * DAY, "shop"):
+        remove_day(lake, folder)
+    assert old_days(lake, 2 * DAY, "shop") == []
+
+
+def test_a_request_is_forgotten_in_what_a_killed_merge_left(tmp_path: Path) -> None:
+    lake = filled(tmp_path)
+    assert killed_at(0, lambda: compact(lake, 3 * DAY))
+    assert list(lake.folder.rglob("*.part"))
+    assert forget(lake, ["0-0"]) == {"0-0"}
+    assert list(lake.folder.rglob("*.part")) == []
+
+
+def test_half_written_files_are_cleared_but_for_one_that_a_server_may_be_writing(tmp_path: Path) -> None:
+    lake = filled(tmp_path, files=1)
+    day = next((tmp_path / "traces").rglob("day=*"))
+    for name in (".merged-0a.part", ".old.part", ".new.part"):
+        (day / name).write_bytes(b"PAR1")
+    os.utime(day / ".old.part", (0, 0))
+    assert compact(lake, 3 * DAY) == 0
+    assert [path.name for path in day.glob("*.part")] == [".new.part"]
+
+
+def test_a_file_that_an_earlier_version_merged_is_merged_again(tmp_path: Path) -> None:
+    lake = filled(tmp_path)
+    before = contents(lake)
+    compact(lake, 3 * DAY)
+    for path in list(lake.folder.rglob("merged-*.parquet")):
+        path.rename(path.with_name(f"merged-{'7' * 32}.parquet"))  # a hash
+    lake.store("later", [answered("later").model_dump_json()])
+    filled(tmp_path)  # what was merged is stored once more
+    assert compact(lake, 3 * DAY) == 2 + 4 + 4  # of traces the merged file and the later one too
+    assert contents(lake) == (before[0] + Counter(["later"]), before[1])
+
+
 def test_a_request_is_forgotten_with_its_feedback_and_scores_and_nothing_else(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     names = ["chatcmpl-a", "chatcmpl-a-1", "chatcmpl-a~shadow", "chatcmpl-ab", "chatcmpl-b"]

@@ -52,6 +52,12 @@ def said(record: Any, name: str) -> list[tuple[str, Any, str]]:
     )
 
 
+def test_an_id_that_is_longer_than_databases_keep_is_cut_and_its_trace_found_by_it(record: Any) -> None:
+    name = f"chatcmpl-{'0' * 32}~fallback-1"
+    store(trace(name))
+    assert found(record, name).info.client_request_id == name[:50] != name
+
+
 def test_a_trace_has_all_that_we_know_of_an_answer(record: Any) -> None:
     store(trace("whole"))
     there = found(record, "whole")
