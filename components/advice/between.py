@@ -108,7 +108,7 @@ def shortened(evidence: Evidence, params: AdviceParams) -> Option:
     gain = _taught(evidence.standing.accuracy, evidence.standing.accuracy, params)
     saved = evidence.paying[rung].saved_usd_per_year > 0 and gain.value > -params.min_gain
     little = "" if saved else too_little(gain, params)
-    return Option(rung=rung, gain=gain, out=little or too_dear(evidence, rung, params))
+    return Option(rung=rung, gain=gain, out=little or too_dear(evidence, rung, gain, params))
 
 
 def taught(evidence: Evidence, params: AdviceParams) -> Option:
@@ -174,7 +174,7 @@ def _weighed(option: Option, evidence: Evidence, params: AdviceParams) -> Option
     if option.out or option.gain is None:
         return option
     rung = PAYS.get(option.rung)
-    out = too_little(option.gain, params) or (too_dear(evidence, rung, params) if rung else "")
+    out = too_little(option.gain, params) or (too_dear(evidence, rung, option.gain, params) if rung else "")
     return option.model_copy(update={"out": out})
 
 
@@ -200,7 +200,7 @@ def _by_teacher(rung: Rung, out: str, evidence: Evidence, params: AdviceParams) 
         return Option(rung=rung, gain=gain, out="The teacher is not surely better than what stands.")
     cheaper = not stands.trained and saves(gain, evidence, params)
     little = "" if cheaper else too_little(gain, params)
-    return Option(rung=rung, gain=gain, out=out or little or too_dear(evidence, "imitate", params))
+    return Option(rung=rung, gain=gain, out=out or little or too_dear(evidence, "imitate", gain, params))
 
 
 def _taught(teacher: Interval, stands: Interval, params: AdviceParams) -> Interval:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from components.advice.at_hand import AtHand, Feedback, Thin
+from components.economics import Case, payback_years
 from components.records import Interval, Makes, Need, Record
 
 Training = Literal["imitate", "reward", "prompt_distillation"]
@@ -108,7 +109,10 @@ class Movement(Record):
 
 
 class Paying(Record):
-    """Years until a trained rung pays back, None for never; it has to within `horizon_years`."""
+    """Years until a trained rung pays back by the prices alone, None for never; it has to within `horizon_years`.
+
+    `case` has the numbers of the `economics.Case` that this follows from; earlier versions did not keep them.
+    """
 
     years: float | None
     low: float | None
@@ -117,6 +121,18 @@ class Paying(Record):
     investment_usd: float
     saved_usd_per_year: float
     horizon_years: float
+    case: dict[str, float] = Field(default={})
+
+    def gained_usd_per_year(self, gain: float) -> float:
+        """What a gain in accuracy saves a year, at today's traffic; 0 where errors cost nothing."""
+        return gain * self.case.get("usd_per_error", 0.0) * self.case.get("calls_per_year", 0.0)
+
+    def paid_back(self, gain: float) -> float | None:
+        """Years until a rung with this gain in accuracy pays back, None for never; without costs of errors `years`."""
+        if not self.case.get("usd_per_error"):
+            return self.years
+        years = float(payback_years(Case(**self.case).changed(incumbent_error=gain, owned_error=0.0)))
+        return None if years == float("inf") else years
 
 
 class Evidence(Record):

@@ -60,12 +60,21 @@ def too_little(gain: Interval, params: AdviceParams) -> str:
     return f"Its expected gain of {100 * gain.value:.1f} points is below {100 * params.min_gain:.1f}."
 
 
-def too_dear(evidence: Evidence, rung: Training, params: AdviceParams) -> str:
-    """Why a training does not pay; empty if it does, or if that is unknown."""
+def lasting(gain: Interval, horizon_years: float, evidence: Evidence, params: AdviceParams) -> Interval:
+    """What a gain is worth on average over the horizon: what was learnt becomes wrong where labels move."""
+    moved = evidence.movement
+    speed = 0.0 if moved is None else params.most_movement / moved.stable_years(params.most_movement)
+    lost = min(1.0, speed * horizon_years / 2)
+    return Interval(value=gain.value - lost, low=gain.low - lost, high=gain.high - lost)
+
+
+def too_dear(evidence: Evidence, rung: Training, gain: Interval, params: AdviceParams) -> str:
+    """Why a training does not pay by its price and its gain; empty if it does, or if that is unknown."""
     paying = evidence.paying.get(rung)
     if paying is None:
         return ""
-    years, most = paying.years, horizon_years(evidence, params)
+    most = horizon_years(evidence, params)
+    years = paying.paid_back(lasting(gain, paying.horizon_years, evidence, params).value)
     if years is not None and years <= most:
         return ""
     when = "never" if years is None else f"after {years:.1f} years"

@@ -26,7 +26,7 @@ from components.advice.evidence import (
 from components.advice.gates import trusted
 from components.advice.measure import Judge, Second, errors, groups_of, headroom, same_answers, scoring, thin, writing
 from components.advice.measure import movement as moved
-from components.economics import Case, payback_years
+from components.economics import Case, payback_years, saved_of_year
 from components.evaluation.metrics import share_of
 from components.evaluation.sample import places, sample
 from components.params import AdviceParams
@@ -93,7 +93,10 @@ class Workbench(Protocol):
         ...
 
     def case(self, rung: Training, trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
-        """The rung's costs against the incumbent's, the spread of its throughput, and the horizon in years."""
+        """The rung's costs against the incumbent's, the spread of its throughput, and the horizon in years.
+
+        It says what an error costs, but no shares of errors: these follow from the gains that are expected.
+        """
         ...
 
     def feedback(self) -> Feedback | None:
@@ -212,20 +215,20 @@ def _paying(bench: Workbench, trials: Mapping[int, Trial], seed: int) -> dict[Tr
 
 
 def _pays(case: Case, spread: float, horizon_years: float, seed: int) -> Paying:
-    """Years to payback, with an interval from the spread of the throughput."""
+    """Years to payback by the prices alone, with an interval from the spread of the throughput."""
     rng = np.random.default_rng(seed)
     years = float(payback_years(case))
     drawn = payback_years(case.changed(owned_usd=case.owned_usd * np.exp(rng.normal(0.0, spread, size=_DRAWS))))
     low, high = (float(np.quantile(drawn, share, method="nearest")) for share in (0.025, 0.975))
-    wrong = case.usd_per_error * (case.incumbent_error - case.owned_error)
     return Paying(
         years=_finite(years),
         low=_finite(low),
         high=_finite(high),
         likely=float(np.mean(drawn <= horizon_years)),
         investment_usd=float(case.investment_usd),
-        saved_usd_per_year=float(case.calls_per_year * (case.incumbent_usd + wrong - case.owned_usd)),
+        saved_usd_per_year=float(saved_of_year(case, case.calls_per_year)),
         horizon_years=horizon_years,
+        case={name: float(value) for name, value in vars(case).items()},
     )
 
 

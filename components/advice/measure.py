@@ -22,6 +22,7 @@ from components.records import Example, Interval, to_json
 # (examples, answers) → whether each passes, None where the scorer failed.
 Judge = Callable[[Sequence[Example], Sequence[str]], Sequence[bool | None]]
 Second = tuple[Example, str]  # an example, and another person's answer to the same input
+_PERMUTATIONS = 200  # for each judged field
 
 
 def writing(judge: Judge, train: Sequence[Example], dev: Sequence[Example], seconds: Sequence[Second]) -> Writing:
@@ -159,8 +160,8 @@ def _gap(ever: NDArray[Any], stands: NDArray[Any], groups: Sequence[str] | None)
 def movement(examples: Sequence[Example], dated_by: str, fields: Sequence[str], seed: int) -> Movement | None:
     """How far labels moved between the earlier and the later half of dated examples, for the field that moved most.
 
-    The p-value is from permuting dates, corrected for the number of fields (Bonferroni). None if fewer than 40 examples
-    have a date.
+    Fields of free text, where nearly every value is different, are not judged. The p-value is from permuting dates,
+    corrected for the number of judged fields (Bonferroni). None if fewer than 40 examples have a date.
     """
     dated = sorted(
         ((when, _object(each.reference)) for each in examples if (when := _date(each, dated_by))),
@@ -169,27 +170,37 @@ def movement(examples: Sequence[Example], dated_by: str, fields: Sequence[str], 
     if len(dated) < 40 or dated[0][0] == dated[-1][0]:
         return None
     rng, span = np.random.default_rng(seed), (dated[-1][0] - dated[0][0]).days / 365.25
-    movements: list[Movement] = []
-    for field in fields:
-        values = [to_json(answer.get(field)) for _, answer in dated]
-        if len(set(values)) > len(values) / 5:  # free text, where nearly every value is different
-            continue
-        codes = np.unique(values, return_inverse=True)[1]
-        distance, beyond = _moved(codes), 0
-        for _ in range(200):
-            beyond += _moved(rng.permutation(codes)) >= distance
-        p_value = min(1.0, len(fields) * (beyond + 1) / 201)
-        half = len(values) // 2
-        new = tuple(sorted(set(values[half:]) - set(values[:half])))
-        movements.append(Movement(field=field, distance=distance, p_value=p_value, span_years=span, new_labels=new))
+    by_field = {field: [to_json(answer.get(field)) for _, answer in dated] for field in fields}
+    judged = {field: values for field, values in by_field.items() if len(set(values)) <= len(values) / 5}
+    movements = [
+        Movement(field=field, span_years=span, **_moved(values, len(judged), rng)) for field, values in judged.items()
+    ]
     return max(movements, key=lambda each: (-each.p_value, each.distance), default=None)
 
 
-def _moved(codes: NDArray[Any]) -> float:
-    """Total variation between the label shares of the first and the second half."""
-    half, n = len(codes) // 2, codes.max() + 1
-    before, after = (np.bincount(part, minlength=n) / len(part) for part in (codes[:half], codes[half:]))
-    return float(np.abs(before - after).sum() / 2)
+def _moved(values: Sequence[str], judged: int, rng: np.random.Generator) -> dict[str, Any]:
+    """How far a field's values moved between their halves, with the p-value and the labels that are new.
+
+    Permutations are drawn in proportion to the number of judged fields, so that the correction for it leaves the least
+    p-value where it is. Of a permutation only the labels' counts in its first half matter.
+    """
+    half, codes = len(values) // 2, np.unique(values, return_inverse=True)[1]
+    both = np.bincount(codes)
+    distance = _distance(np.bincount(codes[:half], minlength=len(both)), both)
+    drawn = (rng.multivariate_hypergeometric(both, half, size=_PERMUTATIONS) for _ in range(judged))
+    beyond = sum(int((_distance(early, both) >= distance).sum()) for early in drawn)
+    p_value = min(1.0, judged * (beyond + 1) / (judged * _PERMUTATIONS + 1))
+    new = tuple(sorted(set(values[half:]) - set(values[:half])))
+    return {"distance": float(distance), "p_value": p_value, "new_labels": new}
+
+
+def _distance(early: NDArray[Any], both: NDArray[Any]) -> Any:
+    """Total variation between the label shares of the halves, from the labels' counts in the first and in both.
+
+    The shares a / h and (c − a) / (n − h) differ by (a n − h c) / (h (n − h)): whole numbers, so that ties are exact.
+    """
+    n, half = int(both.sum()), int(both.sum()) // 2
+    return np.abs(early * n - half * both).sum(axis=-1) / (2 * half * (n - half))
 
 
 def _by_field(seconds: Sequence[Second]) -> dict[str, float]:

@@ -64,7 +64,7 @@ def imitation(evidence: Evidence, params: AdviceParams) -> Option:
         return Option(rung="imitate", gain=None, out="No training on subsets was tried.")
     gain = above(evidence.learning.full, evidence.standing.accuracy)
     little = "" if saves(gain, evidence, params) else too_little(gain, params)
-    return Option(rung="imitate", gain=gain, out=little or too_dear(evidence, "imitate", params))
+    return Option(rung="imitate", gain=gain, out=little or too_dear(evidence, "imitate", gain, params))
 
 
 def starts_too_early(evidence: Evidence, params: AdviceParams) -> str:
@@ -94,7 +94,8 @@ def reward(evidence: Evidence, params: AdviceParams) -> Option:
         return Option(rung="reward", gain=gain, out=early)
     if gain is None:
         return Option(rung="reward", gain=None, out="Nobody drew several answers to one prompt.")
-    return Option(rung="reward", gain=gain, out=too_little(gain, params) or too_dear(evidence, "reward", params))
+    out = too_little(gain, params) or too_dear(evidence, "reward", gain, params)
+    return Option(rung="reward", gain=gain, out=out)
 
 
 def labels(evidence: Evidence, params: AdviceParams) -> Option:
@@ -107,7 +108,8 @@ def labels(evidence: Evidence, params: AdviceParams) -> Option:
     if not gains:
         return Option(rung="label", gain=None, out="Nobody measured what more or better demonstrations bring.")
     gain = Interval(**{end: max(getattr(each, end) for each in gains) for end in ("value", "low", "high")})
-    return Option(rung="label", gain=gain, out=too_little(gain, params) or too_dear(evidence, "imitate", params))
+    out = too_little(gain, params) or too_dear(evidence, "imitate", gain, params)
+    return Option(rung="label", gain=gain, out=out)
 
 
 def _doubled(evidence: Evidence) -> Interval | None:

@@ -79,8 +79,8 @@ def outcome(advice: Advice, rungs: Iterable[RungResult], min_gain: float) -> Out
     """Whether the advice was right, by later measurements on test; None while there are none.
 
     A rung was well advised if its gain over the rung that stood lies in the forecast interval; if that rung is not
-    among `rungs`, this is unknown. Advice to stay was right unless the whole interval of a later rung's gain is above
-    `min_gain`.
+    among `rungs`, this is unknown; where none stood, all that it answers right is gained. Advice to stay was right
+    unless the whole interval of a later rung's gain is above `min_gain`.
     """
     known = {rung.name: rung for rung in rungs}
     before = known.get(advice.evidence.standing.name)
@@ -88,7 +88,7 @@ def outcome(advice: Advice, rungs: Iterable[RungResult], min_gain: float) -> Out
         return None
     later = list(known.values())[list(known).index(before.name) + 1 :] if before else list(known.values())
     if advice.choice.rung in ("stay", "define"):
-        return _stayed(later, min_gain)
+        return _stayed(later, before, min_gain)
     made = [rung_made for rung_made in later if _follows(advice.choice.rung, rung_made)]
     if not made:
         return None
@@ -103,8 +103,8 @@ def outcome(advice: Advice, rungs: Iterable[RungResult], min_gain: float) -> Out
 
 
 def _gain(rung: RungResult, before: RungResult | None) -> Interval:
-    """A rung's gain on test: over its parent by the paired interval, else over the rung that stood."""
-    if rung.vs_parent is not None and (before is None or rung.parent == before.name):
+    """A rung's gain on test over the one that stood, by the paired interval where they were compared."""
+    if rung.vs_parent is not None and before is not None and rung.parent == before.name:
         versus = rung.vs_parent
         return Interval(value=versus.delta, low=versus.low, high=versus.high)
     base = before.accuracy if before else Interval(value=0.0, low=0.0, high=0.0)
@@ -115,13 +115,13 @@ def _gain(rung: RungResult, before: RungResult | None) -> Interval:
     )
 
 
-def _stayed(later: list[RungResult], min_gain: float) -> Outcome | None:
-    gains = {rung.name: rung.vs_parent for rung in later if rung.vs_parent}
+def _stayed(later: list[RungResult], before: RungResult | None, min_gain: float) -> Outcome | None:
+    """Whether it was right to stay, by the later rung that surely gained most."""
+    gains = {rung.name: _gain(rung, before) for rung in later}
     if not gains:
         return None
-    name, best = max(gains.items(), key=lambda item: item[1].delta)
-    gain = Interval(value=best.delta, low=best.low, high=best.high)
-    right = best.low < min_gain
+    name, gain = max(gains.items(), key=lambda item: item[1].low)
+    right = gain.low < min_gain
     verb = "gained no more than chance allows" if right else "was worth it"
     return Outcome(rung=name, gain=gain, right=right, sentence=f"{name} {verb}: {points(gain)} points on test.")
 

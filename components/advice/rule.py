@@ -2,10 +2,11 @@
 
 A rung qualifies if it can be made at all (imitation needs answers that can be written, a reward a scorer that can be
 trusted, other methods what they learn from), if it is expected to gain (or to be as good at a lower price), and if it
-pays before the task has moved on. Of those that qualify the one with the largest gain is advised, or a cheaper one with
-as large a gain; where the value of a point is known, costs are subtracted from gains. Methods that learn from a trained
-rung's own answers start where imitation ends. Missing measurements are reported and rule nothing out, except that
-nothing learns from a scorer or a judge without measured errors.
+pays before the task has moved on, by its price and by the errors that it saves. Of those that qualify the one with the
+largest gain is advised, or a cheaper one with as large a gain; where the value of a point is known, costs are
+subtracted from gains. Methods that learn from a trained rung's own answers start where imitation ends. Missing
+measurements are reported and rule nothing out, except that nothing learns from a scorer or a judge without measured
+errors.
 """
 
 from components.advice import between, measured
@@ -58,5 +59,5 @@ def _net(option: Option, evidence: Evidence) -> float:
     takes, pays = evidence.at_hand.takes.get(option.rung), PAYS.get(option.rung)
     usd, saves = 0.0 if takes is None else takes.usd, evidence.paying.get(pays) if pays else None
     if saves is not None and not evidence.standing.trained:  # then it is the first owned model
-        usd -= max(0.0, saves.saved_usd_per_year) * saves.horizon_years
+        usd -= saves.saved_usd_per_year * saves.horizon_years  # below 0 where it costs more than the incumbent
     return gain - usd / worth / 100

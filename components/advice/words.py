@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from components.advice.at_hand import Rung, Takes
 from components.advice.evidence import Evidence, Headroom, Learning, Movement, Paying, Scoring, Training, Writing
-from components.advice.gates import scorable, writable
+from components.advice.gates import NOTHING, lasting, scorable, writable
 from components.advice.rule import Choice, choose
 from components.params import AdviceParams
 from components.records import Interval, Record
@@ -55,7 +55,7 @@ def table(evidence: Evidence, params: AdviceParams) -> tuple[Line, ...]:
         _prompts(evidence),
         _learning(evidence.learning, evidence.writing),
         _headroom(evidence.headroom),
-        *(_paying(rung, paying) for rung, paying in evidence.paying.items()),
+        *(_paying(rung, paying, _lasting(rung, evidence, params)) for rung, paying in evidence.paying.items()),
         _movement(evidence.movement, evidence.watch, params),
     )
 
@@ -180,14 +180,23 @@ def _headroom(headroom: Headroom | None) -> Line:
     )
 
 
-def _paying(rung: Training, paying: Paying) -> Line:
-    when = "never" if paying.years is None else f"after {paying.years:.2f} years"
-    if paying.years is not None:
-        when += f" ({_years(paying.low)} to {_years(paying.high)})"
+def _lasting(rung: Training, evidence: Evidence, params: AdviceParams) -> Interval:
+    """What is expected to last of a rung's gain; nothing where it is unknown."""
+    gain = next(option.gain for option in choose(evidence, params).options if option.rung == rung)
+    return lasting(gain, evidence.paying[rung].horizon_years, evidence, params) if gain else NOTHING
+
+
+def _paying(rung: Training, paying: Paying, gain: Interval) -> Line:
+    """The years' interval is the throughput's, or the gain's where it saves what errors cost."""
+    years, low, high, saved = paying.years, paying.low, paying.high, paying.gained_usd_per_year(gain.value)
+    if saved:
+        years, low, high = (paying.paid_back(accuracy) for accuracy in (gain.value, gain.high, gain.low))
+    when = "never" if years is None else f"after {years:.2f} years ({_years(low)} to {_years(high)})"
     return Line(
         question=f"Does volume pay for {NAMES[rung].split()[0]}?",
         finding=f"${paying.investment_usd:,.2f} once, "
-        f"${paying.saved_usd_per_year:,.2f} a year saved over the incumbent",
+        f"${paying.saved_usd_per_year:,.2f} a year saved over the incumbent"
+        + (f", ${saved:,.2f} by its gain" if saved else ""),
         reading=f"pays back {when}; it has {paying.horizon_years:g} years",
     )
 
@@ -225,8 +234,10 @@ def _otherwise(evidence: Evidence) -> Iterator[tuple[str, Evidence]]:
     if scoring is not None:
         blind = scoring.model_copy(update={"false_positives": sure})
         yield "If the scorer let wrong answers pass", evidence.model_copy(update={"scoring": blind})
-    free = {rung: paying.model_copy(update={"years": 0.0}) for rung, paying in evidence.paying.items()}
-    lost = {rung: paying.model_copy(update={"years": None}) for rung, paying in evidence.paying.items()}
+    free, lost = (
+        {rung: paying.model_copy(update={"years": years, "case": {}}) for rung, paying in evidence.paying.items()}
+        for years in (0.0, None)
+    )
     if free:
         yield "If volume paid for training at once", evidence.model_copy(update={"paying": free, "movement": None})
         yield "If volume never paid for training", evidence.model_copy(update={"paying": lost})

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.economics.breakeven import Case, calls_in_year, calls_to_pay, net_usd, payback_years
+from components.economics.breakeven import Case, calls_in_year, calls_to_pay, net_usd, payback_years, usd_of_year
 from components.economics.draws import DRAWS, resampled, share_of_dearest
 from components.economics.prices import MachinePrice
 from components.economics.sensitivity import Swing, swings
@@ -61,7 +61,10 @@ class Payback(Record):
 
 
 class RungAccount(Record):
-    """A rung's costs; `spent_usd` itemises one-off spending, including the earlier rungs that it was made from."""
+    """A rung's costs; `spent_usd` itemises one-off spending, including the earlier rungs that it was made from.
+
+    A call on an owned machine costs the share that it keeps busy; a year, on one of the workload's own, all its hours.
+    """
 
     name: str
     measured: bool
@@ -98,6 +101,11 @@ class Setting:
     today: date
     seed: int
     groups: Sequence[str] | None = None
+
+    @property
+    def machine_usd_per_hour(self) -> float:
+        """The price of a machine of the workload's own, which is paid around the clock; 0 if it is shared."""
+        return self.machine.usd_per_hour if self.economics.own_machine else 0.0
 
 
 def draw_up(calls: Sequence[Calls], incumbent: str, setting: Setting) -> Account:
@@ -147,7 +155,7 @@ def _rung(rung: Calls, incumbent: Calls, drawn: Mapping[str, tuple[Array, Array]
         measured=rung.measured,
         usd_per_1k_calls=interval(1000 * per_call, 1000 * usd),
         usd_per_1k_correct=_per_correct(per_call, accuracy, usd, right) if rung.measured else None,
-        usd_per_year={year: _year(per_call, usd, year, setting) for year in YEARS},
+        usd_per_year={year: _year(rung, usd, year, setting) for year in YEARS},
         spent_usd=dict(rung.spent_usd),
     )
     if not rung.owned or rung is incumbent:
@@ -177,7 +185,7 @@ def _case(owned: tuple[Calls, Any, Any], incumbent: tuple[Calls, Any, Any], sett
         calls_per_year=float(setting.traffic.calls_per_year),
         growth_per_year=setting.traffic.growth_per_year,
         investment_usd=sum(owned[0].spent_usd.values()),
-        machine_usd_per_hour=setting.machine.usd_per_hour if economics.own_machine else 0.0,
+        machine_usd_per_hour=setting.machine_usd_per_hour,
         usd_per_error=economics.usd_per_error if measured else 0.0,
         incumbent_error=1 - incumbent[2],
         owned_error=1 - owned[2],
@@ -190,10 +198,11 @@ def _per_correct(per_call: float, accuracy: float, usd: Array, right: Array) -> 
     return interval(1000 * per_call / accuracy, 1000 * usd / right)
 
 
-def _year(per_call: float, usd: Array, year: int, setting: Setting) -> Interval:
-    traffic = setting.traffic
-    calls = calls_in_year(Case(0.0, 0.0, float(traffic.calls_per_year), 0.0, traffic.growth_per_year), year)
-    return interval(per_call * float(calls), usd * float(calls))
+def _year(rung: Calls, usd: Array, year: int, setting: Setting) -> Interval:
+    traffic, hourly = setting.traffic, setting.machine_usd_per_hour if rung.owned else 0.0
+    calls = float(calls_in_year(Case(0.0, 0.0, float(traffic.calls_per_year), 0.0, traffic.growth_per_year), year))
+    value, draws = (usd_of_year(calls, per_call, hourly) for per_call in (rung.usd.mean(), usd))
+    return interval(float(value), np.asarray(draws))
 
 
 def _payback(measured: Case, moved: Case, setting: Setting) -> Payback:
@@ -231,6 +240,7 @@ def _notes(incumbent: Calls, setting: Setting) -> tuple[str, ...]:
         "A wrong answer costs nothing (economics.usd_per_error).": not economics.usd_per_error,
         "People's work for training and operation costs nothing (economics.usd_setup).": not economics.usd_setup,
         "The machine is shared with other work, at its utilisation in params/prices.yaml.": not economics.own_machine,
+        "A call leaves out the idle hours of the workload's own machine; a year has them.": economics.own_machine,
     }
     return tuple(note for note, holds in left_out.items() if holds)
 

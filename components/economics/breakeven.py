@@ -22,7 +22,8 @@ class Case:
     """An owned model beside the incumbent, in US dollars.
 
     `owned_usd` is a call's share of a machine; `machine_usd_per_hour` is above 0 if the machine is dedicated to the
-    workload and paid around the clock. Errors cost on both sides: `usd_per_error` times the share that is wrong.
+    workload and paid around the clock, `incumbent_usd_per_hour` if the incumbent runs on such a machine. Errors cost on
+    both sides: `usd_per_error` times the share that is wrong.
     """
 
     incumbent_usd: Amount
@@ -34,6 +35,7 @@ class Case:
     usd_per_error: Amount = 0.0
     incumbent_error: Amount = 0.0
     owned_error: Amount = 0.0
+    incumbent_usd_per_hour: Amount = 0.0
 
     def changed(self, **values: Amount) -> "Case":
         """The case with other numbers."""
@@ -74,6 +76,17 @@ def calls_in_year(case: Case, year: int) -> Amount:
     return case.calls_per_year * (_integral(case.growth_per_year, year) - _integral(case.growth_per_year, year - 1))
 
 
+def usd_of_year(calls: Amount, usd_per_call: Amount, machine_usd_per_hour: Amount = 0.0) -> Amount:
+    """What so many calls a year cost: each its price, and on a machine paid around the clock at least all its hours."""
+    return np.maximum(calls * usd_per_call, HOURS_PER_YEAR * machine_usd_per_hour)
+
+
+def saved_of_year(case: Case, calls: Amount) -> Amount:
+    """What owning saves in a year of so many calls, by the prices alone; below 0 where it costs more."""
+    incumbent = usd_of_year(calls, case.incumbent_usd, case.incumbent_usd_per_hour)
+    return incumbent - usd_of_year(calls, case.owned_usd, case.machine_usd_per_hour)
+
+
 def _integral(growth: Amount, years: float) -> Amount:
     """The traffic of so many years, growing by `growth` each, in years of today's traffic."""
     rate = np.log1p(np.asarray(growth, dtype=float))
@@ -82,14 +95,12 @@ def _integral(growth: Amount, years: float) -> Amount:
 
 def _balance(case: Case, times: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Draws × times: dollars saved by each time, less the investment."""
-    c = {name: np.asarray(value, dtype=float)[..., None] for name, value in vars(case).items()}
-    rate = c["calls_per_year"] * (1 + c["growth_per_year"]) ** times
-    wrong = c["usd_per_error"] * (c["incumbent_error"] - c["owned_error"])
-    owned = np.maximum(rate * c["owned_usd"], HOURS_PER_YEAR * c["machine_usd_per_hour"])
-    flow = rate * (c["incumbent_usd"] + wrong) - owned
+    c: Any = Case(**{name: np.asarray(value, dtype=float)[..., None] for name, value in vars(case).items()})
+    rate = c.calls_per_year * (1 + c.growth_per_year) ** times
+    flow = saved_of_year(c, rate) + rate * c.usd_per_error * (c.incumbent_error - c.owned_error)
     between = (flow[..., 1:] + flow[..., :-1]) / 2 * np.diff(times)
     saved = np.concatenate([np.zeros_like(flow[..., :1]), np.cumsum(between, axis=-1)], axis=-1)
-    return saved - c["investment_usd"]
+    return saved - c.investment_usd
 
 
 def _steps(years: float) -> int:

@@ -1,11 +1,13 @@
 """From usage to money: an API's calls cost by their tokens, an owned model's by machine hours.
 
 An owned model costs its share of a machine: the hours that its calls keep it busy, divided by the utilisation, because
-idle hours are paid for as well. Electricity, staff and the training itself are left out.
+idle hours are paid for as well. A year on a machine of its own costs at least all its hours. Electricity, staff and the
+training itself are left out.
 """
 
 from dataclasses import dataclass
 
+from components.economics.breakeven import usd_of_year
 from components.economics.prices import SECONDS_PER_HOUR, MachinePrice, ModelPrice
 from components.errors import DataError
 from components.records import Cost
@@ -13,10 +15,14 @@ from components.records import Cost
 
 @dataclass(frozen=True)
 class Demand:
-    """The demand on a rung: calls a year, and the share in [0, 1] that it answers right."""
+    """The demand on a rung: calls a year, and the share in [0, 1] that it answers right.
+
+    `own_machine` says whether the workload pays for a machine around the clock.
+    """
 
     calls_per_year: int
     accuracy: float
+    own_machine: bool = False
 
 
 def api_cost(
@@ -40,7 +46,9 @@ def owned_cost(machine: MachinePrice, calls_per_hour: float, demand: Demand) -> 
     """
     if not calls_per_hour > 0:
         raise DataError(f"expected a throughput above 0 calls an hour, found {calls_per_hour:g}")
-    return _cost(machine.usd_per_hour / (calls_per_hour * machine.utilisation), demand, measured=True)
+    around_the_clock = machine.usd_per_hour if demand.own_machine else 0.0
+    usd_per_call = machine.usd_per_hour / (calls_per_hour * machine.utilisation)
+    return _cost(usd_per_call, demand, measured=True, machine_usd_per_hour=around_the_clock)
 
 
 def calls_per_hour(calls: int, seconds: float) -> float:
@@ -54,12 +62,12 @@ def calls_per_hour(calls: int, seconds: float) -> float:
     return calls / seconds * SECONDS_PER_HOUR
 
 
-def _cost(usd_per_call: float, demand: Demand, measured: bool) -> Cost:
+def _cost(usd_per_call: float, demand: Demand, measured: bool, machine_usd_per_hour: float = 0.0) -> Cost:
     if not 0 <= demand.accuracy <= 1:
         raise DataError(f"expected an accuracy in [0, 1], found {demand.accuracy:g}")
     return Cost(
         usd_per_1k_calls=1000 * usd_per_call,
-        usd_per_year=usd_per_call * demand.calls_per_year,
+        usd_per_year=float(usd_of_year(demand.calls_per_year, usd_per_call, machine_usd_per_hour)),
         usd_per_1k_correct=1000 * usd_per_call / demand.accuracy if demand.accuracy else None,
         measured=measured,
     )

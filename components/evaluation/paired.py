@@ -119,8 +119,9 @@ def sign_flip(differences: NDArray[Any], seed: int, shift: Any = 0.0) -> tuple[f
         totals = (2.0 * positive - 1) @ moved
     else:
         rng = np.random.default_rng(seed)
-        draws = [2.0 * rng.integers(0, 2, (part, k), dtype=np.int8) - 1 for part in _parts(PERMUTATIONS, 1000)]
-        totals = np.concatenate([signs @ moved for signs in draws])
+        totals = np.concatenate([
+            (2.0 * rng.integers(0, 2, (part, k), dtype=np.int8) - 1) @ moved for part in _parts(PERMUTATIONS, 1000)
+        ])  # fmt: skip
     total, exact = float(moved.sum()), _EXACT * max(1.0, float(np.abs(moved).sum()))
     own = 0 if enumerated else 1  # the sample itself is one of the patterns
     greater = float((totals >= total - exact).sum() + own) / (len(totals) + own)
@@ -129,7 +130,7 @@ def sign_flip(differences: NDArray[Any], seed: int, shift: Any = 0.0) -> tuple[f
 
 
 def _parts(total: int, most: int) -> list[int]:
-    """Sizes of at most `most` that add up to the total: signs for many examples are drawn in chunks."""
+    """Sizes of at most `most` that add up to the total: signs for many examples are drawn in chunks, one at a time."""
     return [most] * (total // most) + ([total % most] if total % most else [])
 
 

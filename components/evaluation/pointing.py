@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.schema import Shape
-from components.scorers.patterns import TooSlow, compiled
+from components.schema.patterns import TooSlow, compiled
 
 AROUND = 5  # words on each side of a candidate
 SPAN = 60  # characters in which they are searched
@@ -90,19 +90,26 @@ def _spans(pattern: str, text: str) -> list[tuple[int, int]]:
 
 
 def _chances(candidates: Sequence[Candidate], taken: NDArray[Any], folds: int) -> NDArray[Any]:
-    """P(taken) for each candidate, by a model that has not seen its text."""
+    """P(taken) for each candidate, by a model that has not seen its text.
+
+    Where other texts offer only candidates that are taken, or only others, there is no choice to learn from: what
+    people took is then certain.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GroupKFold, cross_val_predict
+    from sklearn.model_selection import GroupKFold
 
-    rows = TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 3), max_features=50_000).fit_transform(
+    rows: Any = TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 3), max_features=50_000).fit_transform(
         [candidate.context for candidate in candidates]
     )
     groups = [candidate.example for candidate in candidates]
-    splits = min(folds, len(set(groups)))
-    model = LogisticRegression(C=5, max_iter=300)
-    probabilities = cross_val_predict(model, rows, taken, groups=groups, cv=GroupKFold(splits), method="predict_proba")
-    return np.asarray(probabilities)[:, 1]
+    splits = GroupKFold(min(folds, len(set(groups))))
+    chances = taken.astype(float)
+    for seen, unseen in splits.split(rows, groups=groups):
+        if taken[seen].any() and not taken[seen].all():
+            model = LogisticRegression(C=5, max_iter=300).fit(rows[seen], taken[seen])
+            chances[unseen] = model.predict_proba(rows[unseen])[:, 1]
+    return chances
 
 
 def _context(text: str, start: int, end: int, place: str) -> str:

@@ -9,6 +9,7 @@ from math import comb
 from statistics import fmean, variance
 
 from components.errors import DataError
+from components.evaluation.clusters import INDEPENDENT
 from components.evaluation.metrics import wilson
 from components.records import Completion, Interval, Judged, Record, Trajectory, TrialShare, TriesResult
 
@@ -89,8 +90,19 @@ def over_tasks(values: Sequence[float]) -> Interval:
 
     They are worth m (1 - m) / (s² / T) draws, of mean m, variance s² and number T: about T where each
     is 0 or 1, more where trials of a task agree less; T where all are alike, which says nothing of their variance.
+    More than T hangs on a variance that few tasks tell badly, so that Student's quantile counts there.
     """
     mean, tasks = fmean(values), len(values)
     spread = variance(values) if tasks > 1 else 0.0
-    worth = max(1.0, mean * (1 - mean) * tasks / spread) if spread else float(tasks)
+    if not spread:
+        return wilson(mean * tasks, tasks)
+    worth = mean * (1 - mean) * tasks / spread
+    worth = max(1.0, min(worth, tasks), worth / _wider(tasks) ** 2)
     return wilson(mean * worth, worth)
+
+
+def _wider(tasks: int) -> float:
+    """How many times as far from 0 as the normal quantile Student's is, for a variance of so many tasks."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, tasks - 1)) / INDEPENDENT.critical()

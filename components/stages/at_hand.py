@@ -85,7 +85,10 @@ def shown(run: Run, standing: Standing) -> Shown:
     method = method_of("few_shot")
     settings = method.params.model_validate({"dev_examples": run.profile.dev_examples})
     planned = PlannedRung("shown", "few_shot", settings, None, None)
-    key = digest(settings, run.profile.model, run.prompt_of(made).version, run.data_version, run.seed)
+    answers = (run.profile.model, run.profile.engine, run.profile.prompting or "", run.workload.incumbent)
+    key = digest(
+        settings, *answers, run.workload.scorer, run.prompt_of(made).version, run.data_version, run.seed
+    )  # fmt: skip
     folder = STATE / "advice" / run.name
     path = folder / f"examples-{key}.json"
     if not path.is_file():
@@ -149,19 +152,23 @@ def shortening(run: Run, standing: Standing, dev: list[Example], calls_per_hour:
     """
     if run.profile.prompting is not None or standing.makes != "prompt" or calls_per_hour is None:
         return None
-    machine = run.prices.machine(run.profile.machine)
+    machine, economics = run.prices.machine(run.profile.machine), run.workload.economics
     (long, answered), (short, _) = (
         listed_tokens(run, prompt, dev) for prompt in (run.prompt_of(run.rung(standing.name)), run.trained_prompt)
     )
     if sum(long) < LONG_PROMPT * sum(short):
         return None
     owned = machine.usd_per_hour / (calls_per_hour * machine.utilisation)
+    around_the_clock = machine.usd_per_hour if economics.own_machine else 0.0  # of one machine, under either prompt
     return Case(
         incumbent_usd=owned * (sum(long) + sum(answered)) / (sum(short) + sum(answered)),
         owned_usd=owned,
         calls_per_year=float(run.workload.traffic.calls_per_year),
         growth_per_year=run.workload.traffic.growth_per_year,
-        investment_usd=run.workload.economics.usd_setup,
+        investment_usd=economics.usd_setup,
+        machine_usd_per_hour=around_the_clock,
+        incumbent_usd_per_hour=around_the_clock,
+        usd_per_error=economics.usd_per_error,
     )
 
 

@@ -68,7 +68,8 @@ def _cost(run: Run, made: Rung, examples: Sequence[Example]) -> Callable[[Measur
     """A function that prices a rung's calls."""
 
     def cost(measured: Measured) -> Cost:
-        demand = Demand(run.workload.traffic.calls_per_year, measured.accuracy)
+        own_machine = run.workload.economics.own_machine
+        demand = Demand(run.workload.traffic.calls_per_year, measured.accuracy, own_machine)
         if made.makes != "prompt":
             machine, seconds = run.prices.machine(run.profile.machine), answered(run, made.name).seconds
             return owned_cost(machine, calls_per_hour(len(examples), seconds), demand)

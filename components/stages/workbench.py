@@ -157,7 +157,10 @@ class RunBench:
             return None
         params = planned.settings.model_copy(update={"evaluations": 1, "dev_examples": 1})
         prompt, folder = self.run.trained_prompt, STATE / "advice" / self.run.name
-        key = digest(params, self.run.profile.model, prompt.version, self.run.data_version, size, self.run.seed)
+        key = digest(
+            params, self.run.profile.model, self.run.profile.engine, prompt.version, self.run.data_version, size,
+            len(self._dev), self.run.seed,
+        )  # fmt: skip
         path = folder / f"trained-{size}-{key}.json"
         if not path.is_file():
             log.info("A trial training on %s demonstrations.", f"{size:,}")
@@ -219,6 +222,7 @@ class RunBench:
             growth_per_year=run.workload.traffic.growth_per_year,
             investment_usd=machine.usd(seconds) + (economics.usd_setup if first else 0.0),
             machine_usd_per_hour=machine.usd_per_hour if economics.own_machine else 0.0,
+            usd_per_error=economics.usd_per_error,
         )
         return case, economics.throughput_spread, economics.horizon_years
 

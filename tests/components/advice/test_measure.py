@@ -111,6 +111,26 @@ def test_labels_that_came_up_in_the_later_half_are_movement() -> None:
     assert result.span_years == pytest.approx(1.9, abs=0.1)
 
 
+def test_a_task_of_many_fields_whose_labels_were_exchanged_is_seen_to_move() -> None:
+    def at(number: int) -> Example:
+        answer = {f"field{n}": "ab"[number >= 100] for n in range(6)} | {"note": f"note {number}"}
+        when = f"202{4 + number // 100}-{1 + number % 12:02}-01"
+        return example(number, when=when).model_copy(update={"reference": to_json(answer)})
+
+    fields = [*(f"field{n}" for n in range(6)), "note"]
+    result = movement([at(number) for number in range(200)], "date", fields, 1)
+    # no permutation separates the halves: the least p-value, six times 1 of 6 · 200 + 1; free text does not count
+    assert result is not None and (result.distance, result.p_value) == (1.0, pytest.approx(6 / 1201))
+    assert result.stable_years(0.1) == pytest.approx(result.span_years / 2 * 0.1)
+
+
+def test_the_chance_of_a_movement_is_that_of_a_draw_from_all_labels() -> None:
+    # 2 of 40 labels differ, both in one half: 20 · 19 of 40 · 39 permutations on either side, 0.487
+    moved = [example(number, "b" if number < 2 else "a", when=f"2024-01-{1 + number // 2:02}") for number in range(40)]
+    p_values = [result.p_value for seed in range(50) if (result := movement(moved, "date", ("label",), seed))]
+    assert np.mean(p_values) == pytest.approx(2 * 20 * 19 / (40 * 39), abs=0.02)
+
+
 def test_labels_that_stay_are_no_movement() -> None:
     rng = np.random.default_rng(2)
     still = [

@@ -7,19 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.advice import (
+    AtHand,
     Evidence,
     Headroom,
     Learning,
     Movement,
     Paying,
     Scoring,
+    Shown,
     Standing,
+    Takes,
     Writing,
     advise,
     choose,
 )
 from components.advice.gates import scorable, writable
 from components.advice.record import Asked
+from components.advice.words import table
+from components.economics import Case
 from components.params import AdviceParams
 from components.records import Interval, Need
 
@@ -56,6 +61,16 @@ def pays(years: float | None) -> Paying:
     return Paying(
         years=years, low=years, high=years, likely=float(years is not None), investment_usd=100.0,
         saved_usd_per_year=100.0 / years if years else -1.0, horizon_years=2.0,
+    )  # fmt: skip
+
+
+def costs_more(usd_per_error: float = 0.5, **changes: float) -> Paying:
+    """A million calls a year, of which each costs 100 µ$ more than the incumbent's; 50,000 dollars once."""
+    given = {"incumbent_usd": 1e-4, "owned_usd": 2e-4, "calls_per_year": 1e6, "investment_usd": 50_000.0, **changes}
+    case = Case(**given, usd_per_error=usd_per_error)
+    return Paying(
+        years=None, low=None, high=None, likely=0.0, investment_usd=given["investment_usd"],
+        saved_usd_per_year=1e6 * (given["incumbent_usd"] - given["owned_usd"]), horizon_years=2.0, case=vars(case),
     )  # fmt: skip
 
 
@@ -135,6 +150,43 @@ def test_learnt_errors_ask_for_better_demonstrations_where_no_scorer_can_help() 
 def test_training_that_does_not_pay_is_not_advised() -> None:
     assert advised(paying={"imitate": pays(None), "reward": pays(None)}) == "stay"
     assert advised(paying={"imitate": pays(2.5), "reward": pays(2.5)}) == "stay"
+
+
+def test_a_training_pays_back_by_the_errors_that_it_saves() -> None:
+    # 20 points of a million calls at 0.5 dollars are 100,000 a year, less the 100 that it costs more
+    assert costs_more().paid_back(0.2) == pytest.approx(50_000 / 99_900, rel=1e-3)
+    assert advised(paying={"imitate": costs_more(), "reward": costs_more()}) == "imitate"
+    free = costs_more(usd_per_error=0.0)
+    assert free.paid_back(0.2) is None
+    assert advised(paying={"imitate": free, "reward": free}) == "stay"
+    lines = table(known(paying={"imitate": costs_more()}), PARAMS)
+    [line] = [each for each in lines if each.question == "Does volume pay for SFT?"]
+    assert line.finding.endswith("$-100.00 a year saved over the incumbent, $100,000.00 by its gain")
+    # the gain is known to ± 2.83 points: 50,000 / 114,042 to 50,000 / 85,758 years
+    assert line.reading == "pays back after 0.50 years (0.44 to 0.58); it has 2 years"
+
+
+def test_a_gain_does_not_outlast_the_task() -> None:
+    # 10 % of labels move in 1.5 years, in two years 13.3 %: on average 6.7 points of 20 are lost
+    slow = Movement(field="label", distance=0.2, p_value=0.005, span_years=6.0)
+    assert slow.stable_years(0.1) == pytest.approx(1.5)
+    # 13.3 points at 5,000 dollars, less 100, are 66,567 a year: 95,000 are back after 1.43 years, 105,000 after 1.58
+    for investment, rung in ((95_000.0, "imitate"), (105_000.0, "stay")):
+        paying = costs_more(investment_usd=investment)
+        assert advised(movement=slow, paying={"imitate": paying, "reward": paying}) == rung
+
+
+def test_what_a_model_costs_more_to_run_is_taken_from_its_gain() -> None:
+    # A point is worth 10,000 dollars. Imitation gains 20 points, its calls cost 120,000 more in two years and it 10,000
+    # once: 7 points are left, where examples in the prompt gain 15.
+    dear = costs_more(owned_usd=0.0601, investment_usd=10_000.0)
+    at_hand = AtHand(
+        shown=Shown(accuracy=near(0.85), n=300), usd_per_point=10_000.0,
+        takes={"imitate": Takes(seconds=0, usd=10_000.0)},
+    )  # fmt: skip
+    assert advised(paying={"imitate": dear, "reward": dear}, at_hand=at_hand) == "few_shot"
+    cheap = costs_more(investment_usd=10_000.0)  # 200 in two years: 19 points are left
+    assert advised(paying={"imitate": cheap, "reward": cheap}, at_hand=at_hand) == "imitate"
 
 
 def test_a_task_that_moves_on_before_training_has_paid_is_not_trained() -> None:

@@ -17,6 +17,7 @@ from components.economics import (
     draw_up,
     net_usd,
     payback_years,
+    saved_of_year,
 )
 from components.economics.breakeven import calls_to_pay
 from components.economics.sensitivity import swings
@@ -54,6 +55,16 @@ def test_a_machine_of_its_own_is_paid_around_the_clock() -> None:
     # 0.05 dollars an hour are 438.30 a year, more than the calls' share of 200: 561.70 of 1,000 are saved
     assert payback_years(CASE.changed(machine_usd_per_hour=0.05)) == pytest.approx(1000 / 561.7, rel=1e-4)
     assert payback_years(CASE.changed(machine_usd_per_hour=0.01)) == pytest.approx(1.25)  # its hours do not suffice
+
+
+def test_what_a_year_saves_counts_all_hours_of_machines_of_ones_own() -> None:
+    assert saved_of_year(CASE, 1e6) == pytest.approx(800)
+    assert saved_of_year(CASE.changed(machine_usd_per_hour=0.05), 1e6) == pytest.approx(1000 - 438.3)
+    assert saved_of_year(CASE.changed(machine_usd_per_hour=0.2), 1e6) == pytest.approx(1000 - 1753.2)
+    # On one machine that is paid anyhow, of which the incumbent's calls take less than all hours, nothing is saved.
+    both = CASE.changed(machine_usd_per_hour=0.2, incumbent_usd_per_hour=0.2)
+    assert saved_of_year(both, 1e6) == 0.0 and payback_years(both) == np.inf
+    assert saved_of_year(both, 3e6) == pytest.approx(3000 - 1753.2)  # of which they take more: its hours are left
 
 
 def test_the_volume_from_which_it_pays_is_where_nothing_is_left() -> None:
@@ -109,6 +120,17 @@ def test_an_account_names_the_day_of_the_payback() -> None:
     assert by_name["sft"].usd_per_year[1].value == pytest.approx(200)
 
 
+def test_a_year_of_a_machine_of_ones_own_costs_all_its_hours_and_a_call_its_share() -> None:
+    right = [1, 0] * 100
+    rungs = [calls("schema", 0.001, right, owned=False), calls("sft", 0.0002, right, owned=True)]
+    prompt, owned = draw_up(rungs, "schema", setting(own_machine=True)).rungs
+    assert owned.usd_per_year[1].low == owned.usd_per_year[1].value == pytest.approx(8766 * 0.9)
+    assert owned.usd_per_1k_calls.value == pytest.approx(0.2)
+    assert prompt.usd_per_year[1].value == pytest.approx(1000)
+    busy = draw_up([rungs[0], calls("sft", 0.02, right, owned=True)], "schema", setting(own_machine=True)).rungs[1]
+    assert busy.usd_per_year[1].value == pytest.approx(20_000)
+
+
 def test_what_never_pays_back_has_no_day() -> None:
     right = [1] * 50
     account = draw_up([calls("a", 1e-6, right, owned=False), calls("b", 1e-3, right, owned=True)], "a", setting())
@@ -123,7 +145,8 @@ def test_an_account_says_what_it_leaves_out() -> None:
     notes = " ".join(draw_up([prompt], "a", setting()).notes)
     assert "never called" in notes and "usd_per_label" in notes
     full = setting(usd_per_label=1, usd_per_error=1, usd_setup=1, own_machine=True)
-    assert draw_up([calls("a", 1e-3, right, owned=False)], "a", full).notes == ()
+    [note] = draw_up([calls("a", 1e-3, right, owned=False)], "a", full).notes
+    assert "idle hours" in note
 
 
 def test_rungs_of_different_examples_are_refused() -> None:

@@ -57,6 +57,15 @@ def test_an_owned_model_is_priced_from_its_machines_hours() -> None:
     assert cost.measured
 
 
+def test_a_year_on_a_machine_of_its_own_costs_at_least_all_its_hours() -> None:
+    # 8,766 hours at 0.9 dollars, where its calls would take 250; 200 million would take 10,000
+    own = owned_cost(MACHINE, 36_000.0, Demand(5_000_000, 0.8, own_machine=True))
+    assert own.usd_per_1k_calls == pytest.approx(0.05)
+    assert own.usd_per_year == pytest.approx(7889.4)
+    busy = owned_cost(MACHINE, 36_000.0, Demand(200_000_000, 0.8, own_machine=True))
+    assert busy.usd_per_year == pytest.approx(10_000)
+
+
 def test_a_rung_that_is_never_right_has_no_cost_of_a_right_call() -> None:
     assert api_cost(MODEL, 1000, 50, Demand(1, 0.0)).usd_per_1k_correct is None
 

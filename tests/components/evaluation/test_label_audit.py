@@ -174,6 +174,24 @@ def test_candidates_are_what_the_pattern_or_a_number_names() -> None:
     assert offered(0, "any text", shape_of({"type": "string"})) == []
 
 
+def test_a_text_with_the_only_choice_between_candidates_is_not_doubted() -> None:
+    # Of the other 39 texts none offers a candidate that is not taken, so that no model can be fitted on them.
+    values = [f"AX-{number}" for number in range(100, 140)]
+    texts = [f"about order {value}" for value in values[:-1]] + [f"not the cancelled BX-500 but {values[-1]}"]
+    pointed = point(shape_of(SCHEMA["properties"]["order"]), texts, values, 4)
+    assert pointed is not None and all(pointed.found)
+    assert pointed.probability[-1] == 1.0 and pointed.probability.min() > 0.5
+    assert pointed.likeliest[-1] == values[-1]
+
+
+def test_where_all_that_was_taken_is_left_out_at_once_the_field_is_judged_by_the_rest() -> None:
+    for other in range(1, 12):  # each fold has six texts, so that one of these is left out with the first
+        values = [f"AX-{number}" if number in (100, 100 + other) else None for number in range(100, 112)]
+        texts = [f"about order {value or f'BX-{number}'}" for number, value in enumerate(values, start=200)]
+        pointed = point(shape_of(SCHEMA["properties"]["order"]), texts, values, 2)
+        assert pointed is not None and pointed.found == [True] * 12
+
+
 def test_values_that_do_not_stand_in_the_text_are_not_extracted() -> None:
     values = [f"AX-{number}" for number in range(100, 140)]
     assert point(shape_of(SCHEMA["properties"]["order"]), ["nothing here"] * 40, values, 4) is None

@@ -1,6 +1,7 @@
 """Intervals, tests and sample sizes: values derived by hand or published, and what holds for all inputs."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -86,6 +87,16 @@ def test_sign_flip_by_hand() -> None:
     # all five differences are positive: 1 of 2⁵ sign patterns is as extreme, 2 of 32 two-sided
     two_sided, greater = sign_flip(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), seed=0)
     assert (two_sided, greater) == pytest.approx((2 / 32, 1 / 32), abs=0.01)
+
+
+def test_signs_of_one_chunk_are_in_memory_at_a_time() -> None:
+    # 1,000 signs of 2,000 groups are 16 MB as floats, and twice that while they are made of bits; all 9,999 are 160 MB
+    differences = np.random.default_rng(0).uniform(-1, 1, 2000)
+    tracemalloc.start()
+    sign_flip(differences, seed=0)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 3 * 16e6
 
 
 def test_sign_flip_of_equal_scores_finds_nothing() -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from components.advice import Advice, Feedback, Standing, Trial
 from components.data.prepare import Quarantined
+from components.economics import saved_of_year
+from components.params import EconomicsParams
 from components.records import (
     Comparison,
     Cost,
@@ -23,12 +25,12 @@ from components.records import (
     write_record,
 )
 from components.stages.advise import advise_run, settle
-from components.stages.at_hand import Speed, at_hand, drawn, shown, takes
+from components.stages.at_hand import Speed, at_hand, drawn, shortening, shown, takes
 from components.stages.evaluate import Evaluations
 from components.stages.run import Run
-from components.stages.workbench import RunBench
+from components.stages.workbench import KeptTrial, RunBench
 from components.tracking import NullTracker
-from tests.components.stages.conftest import PROMPTS, ROOT, Api, MakeRun, make_prompts, standard
+from tests.components.stages.conftest import PROMPTS, ROOT, Api, MakeRun, keep_rung, make_prompts, standard
 
 UNTRIED = {"trial_demonstrations": 0, "sampled_examples": 20, "samples": 2, "checked_examples": 20}
 
@@ -166,6 +168,57 @@ def test_a_trial_training_is_done_once(make_run: MakeRun, tmp_path: Path) -> Non
     assert not (tmp_path / "state" / "advice" / run.name / "trial-16").exists()
     again = RunBench(run).learn(16)
     assert again == result  # read, not trained: a second training takes other seconds
+
+
+def test_a_trial_is_made_again_where_dev_or_the_engine_are_others(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[int] = []
+
+    def answered(bench: RunBench, *_: object) -> KeptTrial:
+        trained.append(len(bench.examples("dev")))
+        return KeptTrial(answers=("",) * trained[-1], seconds=1.0, calls_per_hour=1.0)
+
+    monkeypatch.setattr(RunBench, "_trained", answered)
+    run = make_run()
+    short = run.profile.engine.model_copy(update={"max_new_tokens": 8})
+    for changes in ({"dev_examples": 10}, {"dev_examples": 20}, {"dev_examples": 20, "engine": short}):
+        bench = RunBench(replace(run, profile=run.profile.model_copy(update=changes)))
+        for _ in range(2):  # the second is read
+            trial = bench.learn(16)
+            assert trial is not None and len(trial.answers) == changes["dev_examples"]
+    assert trained == [10, 20, 20]
+
+
+def test_a_training_that_costs_more_than_the_api_pays_by_the_errors_it_saves(
+    make_run: MakeRun, api: Api, record: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No prompt is understood, a training answers all; a call costs 400 µ$ on the machine, 86 µ$ of the API."""
+    run = make_run(api=api)
+    make_prompts(run)
+    right = [example.reference for example in RunBench(run).examples("dev")]
+    monkeypatch.setattr(RunBench, "learn", lambda *_: Trial(right, 100.0, 3600.0))
+    params = run.advice.model_copy(update=UNTRIED | {"trial_demonstrations": 60})
+    for usd_per_error, advised in ((0.5, "imitate"), (0.0, "stay")):
+        workload = run.workload.model_copy(update={"economics": EconomicsParams(usd_per_error=usd_per_error)})
+        result = advise_run(replace(run, workload=workload), NullTracker(), params)
+        assert result.evidence.paying["imitate"].years is None  # by the prices alone it never pays back
+        assert result.choice.rung == advised
+
+
+def test_a_shorter_prompt_saves_nothing_on_a_machine_of_ones_own_that_is_idle(make_run: MakeRun) -> None:
+    run = make_run()
+    made = keep_rung(run, "three", dev_score=0.9, dev_examples=60)
+    prompt = run.artifact(made).folder / "prompt.md"
+    prompt.write_text(f"{'Sort it well. ' * 20}\n---user---\n{{text}}\n", encoding="utf-8")
+    standing, saved = RunBench(run).standing(), list[float]()
+    for own in (False, True):
+        workload = run.workload.model_copy(update={"economics": EconomicsParams(own_machine=own)})
+        case = shortening(replace(run, workload=workload), standing, run.examples("dev"), 3600.0)
+        assert case is not None
+        saved.append(float(saved_of_year(case, case.calls_per_year)))
+    # A million calls take less than the 6,312 dollars that a year of the machine costs, under either prompt.
+    assert saved[0] > 0 and saved[1] == 0.0
 
 
 def test_what_is_at_hand_is_tried_counted_and_priced(run: Run) -> None:
