@@ -18,7 +18,10 @@ class DataSummary(Record):
 
 
 class Ladder(Record):
-    """`artifacts/<run>/ladder.json`: what the report, the gate and other programs read."""
+    """`artifacts/<run>/ladder.json`: what the report, the gate and other programs read.
+
+    `version` is the registered one that stands after the gate where none of these rungs does.
+    """
 
     workload: str
     profile: str
@@ -28,4 +31,5 @@ class Ladder(Record):
     rungs: tuple[RungResult, ...]
     gate: Verdict | None
     climb: tuple[Verdict, ...] = ()
+    version: int | None = None
     seconds: dict[str, float]

@@ -10,9 +10,9 @@ from components.report.markdown import markdown
 from components.report.page import render
 from components.report.terminal import glance, table
 from components.report.trust import Trust
-from components.report.words import winner
+from components.report.words import standing, winner
 
 __all__ = [
     "Change", "Changes", "Curve", "Evidence", "PriceLine", "Trust", "drawing", "frontier", "glance", "markdown",
-    "price_lines", "render", "table", "winner",
+    "price_lines", "render", "standing", "table", "winner",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from html import escape
 
 from components.records import Ladder, RungResult
-from components.report.words import percent, winner
+from components.report.words import champion, percent
 
 WIDTH, ROW, TOP, LEFT, RIGHT = 720, 34, 46, 190, 90
 _STYLE = "font-family:system-ui,sans-serif;font-size:13px"
@@ -11,7 +11,7 @@ _STYLE = "font-family:system-ui,sans-serif;font-size:13px"
 
 def drawing(ladder: Ladder) -> str:
     """A self-contained SVG; the champion is green."""
-    top = winner(ladder)
+    top = champion(ladder)
     height = TOP + ROW * len(ladder.rungs) + 14
     marks = [f'<line x1="{_x(share):.0f}" x2="{_x(share):.0f}" y1="{TOP - 6}" y2="{height - 10}" stroke="#ddd"/>'
              f'<text x="{_x(share):.0f}" y="{TOP - 12}" text-anchor="middle" fill="#777">{share:.0%}</text>'

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from components.records import Ladder, RungResult
 from components.report.terminal import tries_line
-from components.report.words import headline, milliseconds, p_value, percent, points, usd, verdict, winner
+from components.report.words import champion, headline, legend, milliseconds, p_value, percent, points, usd, verdict
 
 HEADINGS = ("rung", "method", "right", "95 % interval", "valid", "vs", "p50", "p95", "$ a year")
 
 
 def markdown(ladder: Ladder, calls_per_year: int, incumbent: str = "") -> str:
     """The outcome in a paragraph, and the table; a star marks the champion."""
-    top = winner(ladder)
+    top = champion(ladder)
     rows = [_cells(rung, rung is top) for rung in ladder.rungs]
     simulated = " The data are simulated." if ladder.simulated else ""
     n = max(rung.n for rung in ladder.rungs)
@@ -21,7 +21,7 @@ def markdown(ladder: Ladder, calls_per_year: int, incumbent: str = "") -> str:
             "",
             *_table([HEADINGS, *rows]),
             "",
-            f"{n:,} test examples, data version `{ladder.data.version}`, seed {ladder.seed}; ★ champion; "
+            f"{n:,} test examples, data version `{ladder.data.version}`, seed {ladder.seed}; {legend(ladder)}; "
             f"≈ priced from tokens, not measured.{simulated}",
             *(f"\n{line}" for line in map(tries_line, ladder.rungs) if line),
         ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from components.records import Ladder, RungResult
-from components.report.words import p_value, percent, points, usd, winner
+from components.report.words import champion, legend, p_value, percent, points, usd
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +20,7 @@ def table(ladder: Ladder) -> "Table":
     shown.add_column("rung", no_wrap=True)
     for heading in ("right", "95 % interval", "valid", "vs parent", "fixed/broken", "ms p50", "tokens", "$ a year"):
         shown.add_column(heading, justify="right", no_wrap=True)
-    top = winner(ladder)
+    top = champion(ladder)
     for rung in ladder.rungs:
         shown.add_row(*map(escape, _cells(rung, rung is top)), style="bold" if rung is top else None)
     shown.caption = _caption(ladder)
@@ -72,7 +72,9 @@ def _caption(ladder: Ladder) -> str:
         for rung in ladder.rungs
         if rung.scorer_errors
     )
-    return "\n".join([f"{n:,} test examples; ★ champion{priced}{failed}", *filter(None, map(tries_line, ladder.rungs))])
+    return "\n".join(
+        [f"{n:,} test examples; {legend(ladder)}{priced}{failed}", *filter(None, map(tries_line, ladder.rungs))]
+    )
 
 
 def tries_line(rung: RungResult) -> str:

@@ -4,6 +4,8 @@ from decimal import Decimal
 
 from components.records import Comparison, Ladder, RungResult
 
+NOBODY = "none"  # a verdict's champion where a first challenger has no opponent
+
 
 def percent(share: float) -> str:
     """A share in [0, 1] as a percentage with one decimal."""
@@ -51,14 +53,27 @@ def milliseconds(amount: float) -> str:
     return f"{amount / 1000:.2f} s" if amount >= 1000 else f"{amount:.0f} ms" if amount >= 10 else f"{amount:.1f} ms"
 
 
+def champion(ladder: Ladder) -> RungResult | None:
+    """The rung that stands after the gate, or without one the best; None if a registered version does, or nobody."""
+    if ladder.gate is None:
+        return best(ladder)
+    name = ladder.gate.challenger if ladder.gate.decision == "promoted" else ladder.gate.champion
+    return next((rung for rung in ladder.rungs if rung.name == name), None)
+
+
 def winner(ladder: Ladder) -> RungResult:
-    """The gate's champion; without a gate, the most accurate rung, the first of equals."""
-    by_name = {rung.name: rung for rung in ladder.rungs}
-    if ladder.gate is not None:
-        name = ladder.gate.challenger if ladder.gate.decision == "promoted" else ladder.gate.champion
-        if name in by_name:
-            return by_name[name]
-    return best(ladder)
+    """The rung that the record is about: the champion, or else the best one."""
+    return champion(ladder) or best(ladder)
+
+
+def standing(ladder: Ladder) -> str:
+    """Who stands after the gate: a rung, a registered version, or nobody."""
+    if (rung := champion(ladder)) is not None:
+        return rung.name
+    assert ladder.gate is not None
+    if ladder.gate.decision == "kept" and ladder.gate.champion != NOBODY:
+        return ladder.gate.champion
+    return "nobody" if ladder.version is None else f"version {ladder.version}"
 
 
 def best(ladder: Ladder) -> RungResult:
@@ -78,9 +93,17 @@ def best_prompt(ladder: Ladder) -> RungResult | None:
     return max(prompts.values(), key=lambda rung: rung.accuracy.value, default=None)
 
 
+def legend(ladder: Ladder) -> str:
+    """What a star means in a table of the rungs; without one, who stands."""
+    return f"{standing(ladder)} stands" if champion(ladder) is None else "★ champion"
+
+
 def headline(ladder: Ladder) -> str:
     """The outcome in a sentence."""
     top = winner(ladder)
+    if champion(ladder) is None:
+        best_of = f"{top.name}, the best rung, answers {percent(top.accuracy.value)} of cases exactly right"
+        return f"{standing(ladder).capitalize()} stands after the gate; {best_of}."
     if top.makes == "classifier":
         return f"The classical rung wins, right in {percent(top.accuracy.value)} of cases."
     return f"{top.name} answers {percent(top.accuracy.value)} of cases exactly right."
@@ -159,6 +182,7 @@ def _decision(ladder: Ladder) -> str:
     gate = ladder.gate
     if gate.decision == "promoted":
         return f"The gate promoted {gate.challenger}."
-    if gate.champion == "none":
-        return f"The gate refused {gate.challenger}, and there is no champion."
+    if gate.champion == NOBODY:
+        kept = "there is no champion" if ladder.version is None else f"version {ladder.version} stays champion"
+        return f"The gate refused {gate.challenger}, and {kept}."
     return f"The gate kept {gate.champion}: {gate.challenger} did not pass."

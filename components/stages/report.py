@@ -41,7 +41,7 @@ def ladder_of(run: Run) -> Ladder:
     """The run's record."""
     # Only of today's stages: others may have left a record when the ladder still had them.
     done = [read_record(path, StageRecord) for path in sorted(records(run))]
-    verdicts = decided(run).verdicts
+    decision = decided(run)
     summary = read_record(run.folder / "data" / "report.json", DataReport).summary
     if summary.demonstration_accuracy is None:  # for an agent's tries only the audit knows it
         ceiling = read_record(audit_folder(run) / "audit.json", Audit).ceiling
@@ -53,8 +53,9 @@ def ladder_of(run: Run) -> Ladder:
         simulated=run.workload.simulated,
         data=summary,
         rungs=evaluated(run).rungs,
-        gate=verdicts[-1],
-        climb=verdicts,
+        gate=decision.verdicts[-1],
+        climb=decision.verdicts,
+        version=decision.version,
         seconds={stage.stage: stage.seconds for stage in done},
     )
 

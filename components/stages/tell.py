@@ -13,7 +13,7 @@ from components.evaluation.sample import sample
 from components.params import SPLITS
 from components.records import Example, Judged, Ladder, RungResult, Verdict
 from components.registry import MlflowTracker, Row, closed_run, store_rows
-from components.report import drawing, frontier, markdown, winner
+from components.report import drawing, frontier, markdown, standing
 from components.stages.answers import answered, completions_of, judged_of
 from components.stages.economics import spent_by_rung
 from components.stages.evaluate import evaluated
@@ -102,7 +102,7 @@ def _tell_climb(run: Run, tracker: Tracker, ladder: Ladder, record: GateRecord) 
     )
     _keep_picture(tracker, "ladder", drawing(ladder))
     _keep_picture(tracker, "frontier", frontier(ladder, spent_by_rung(run, ladder)))
-    log.info("The record shows %s rungs; %s stands.", len(ladder.rungs), winner(ladder).name)
+    log.info("The record shows %s rungs; %s stands.", len(ladder.rungs), standing(ladder))
 
 
 def _keep_picture(tracker: Tracker, name: str, picture: str) -> None:

@@ -180,6 +180,18 @@ def test_a_ladder_without_rungs_is_refused_and_nothing_written(ladder: Ladder, t
     assert not list(tmp_path.iterdir())
 
 
+def test_a_registered_version_that_stands_is_named_and_no_rung_crowned(ladder: Ladder, tmp_path: Path) -> None:
+    refused = Verdict(champion="none", challenger="grpo", decision="kept", reasons=("too few",))
+    render(
+        ladder.model_copy(update={"gate": refused, "version": 3}),
+        Evidence(calls_per_year=1_000),
+        tmp_path / "kept.html",
+    )
+    page = (tmp_path / "kept.html").read_text(encoding="utf-8")
+    assert "was refused; version 3 stays champion." in page
+    assert 'title="champion"' not in page and 'class="champion"' not in page and 'class="step champion"' not in page
+
+
 def test_prices_are_shown_with_their_source() -> None:
     prices = Prices(
         characters_per_token=4,

@@ -1,9 +1,12 @@
 """The outcome in words, and numbers as people read them."""
 
+from io import StringIO
+
 import pytest
+from rich.console import Console
 
 from components.records import Comparison, Ladder, RungResult, Verdict
-from components.report import words
+from components.report import drawing, markdown, table, words
 
 
 def changed(ladder: Ladder, name: str, accuracy: float) -> Ladder:
@@ -86,6 +89,24 @@ def test_a_refused_first_challenger_leaves_no_champion(ladder: Ladder) -> None:
         update={"gate": Verdict(champion="none", challenger="grpo", decision="kept", reasons=("too few",))}
     )
     assert words.verdict(refused, 1_000).endswith("The gate refused grpo, and there is no champion.")
+    assert words.champion(refused) is None and words.standing(refused) == "nobody"
+    assert words.headline(refused).startswith("Nobody stands after the gate; grpo, the best rung, answers ")
+    version = refused.model_copy(update={"version": 3})
+    assert words.verdict(version, 1_000).endswith("The gate refused grpo, and version 3 stays champion.")
+    assert words.standing(version) == "version 3"
+
+
+def test_where_a_registered_version_stands_no_rung_is_called_the_champion(ladder: Ladder) -> None:
+    verdict = Verdict(champion="version 3 (grpo)", challenger="grpo", decision="kept", reasons=("p = 0.4",))
+    kept = ladder.model_copy(update={"gate": verdict, "version": 3})
+    assert words.champion(kept) is None and words.winner(kept).name == "grpo"
+    assert words.standing(kept) == "version 3 (grpo)"
+    assert words.headline(kept).startswith("Version 3 (grpo) stands after the gate; grpo, the best rung, answers ")
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(table(kept))
+    assert "version 3 (grpo) stands" in (text := console.export_text()) and "★" not in text
+    assert "version 3 (grpo) stands" in (text := markdown(kept, 1_000)) and "★" not in text
+    assert "#0a7d4f" not in drawing(kept) and "#0a7d4f" in drawing(ladder)
 
 
 def test_a_gain_that_may_be_chance_is_called_so(ladder: Ladder) -> None:
