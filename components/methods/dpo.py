@@ -7,6 +7,7 @@ expects a share of the pairs to be swapped (robust DPO, Chowdhury et al. 2024, a
 import logging
 import math
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -18,8 +19,8 @@ from components.errors import TrainingError
 from components.methods.contract import Made
 from components.methods.feedback import learnable
 from components.methods.job import Job
-from components.methods.preferring import PreferringParams, configuration
-from components.methods.samples import Sampled, scored_samples
+from components.methods.preferring import PreferringParams, configuration, shared
+from components.methods.samples import Sampled, drawing_seconds, scored_samples
 from components.methods.trained import made_of
 from components.params import Settings
 from components.prompts import Prompt
@@ -70,25 +71,25 @@ class Dpo:
         return frozenset({"reward"} if params.pairs == "scored" else {"preferences", "novelty"})
 
     def make(self, job: Job, params: DpoParams, tracker: Tracker) -> Made:
-        pairs = pairs_of(job, params)
+        sampled = scored_samples(job, params) if params.pairs == "scored" else []
+        pairs = pairs_of(job, params, sampled)
         if len(pairs) < params.batch_pairs:
             raise TrainingError(f"expected at least {params.batch_pairs} pairs (batch_pairs), found {len(pairs):,}")
         log.info("%s: %s pairs.", job.rung, f"{len(pairs):,}")
         noise = (job.label_noise or 0.0) if params.label_noise is None else params.label_noise
-        made = made_of(
-            job, train_dpo(job.task(params.dev_examples), params, pairs, noise, tracker), params.dev_examples
-        )
+        trained = train_dpo(job.task(params.dev_examples), params, pairs, noise, tracker)
+        made = made_of(job, trained, params.dev_examples, drawing_seconds(sampled))
         made.metrics.update(pairs=float(len(pairs)), label_noise=noise if params.loss == "robust" else 0.0)
         return made
 
 
-def pairs_of(job: Job, params: DpoParams) -> list[Pair]:
-    """The pairs to train on, in a seeded order."""
+def pairs_of(job: Job, params: DpoParams, sampled: Sequence[Sampled] = ()) -> list[Pair]:
+    """The pairs to train on, of feedback or of samples, in a seeded order."""
     if params.pairs == "feedback":
         preferences = learnable(job, job.feedback(PREFERENCES, Preference))
         pairs = [Pair(example, preference.chosen, preference.rejected) for example, preference in preferences]
     else:
-        pairs = scored_pairs(job.train, scored_samples(job, params), params.pairs_per_prompt)
+        pairs = scored_pairs(job.train, sampled, params.pairs_per_prompt)
     random.Random(job.seed).shuffle(pairs)
     return pairs
 
@@ -124,9 +125,10 @@ def train_dpo(task: TrainingTask, params: DpoParams, pairs: Sequence[Pair], nois
     model, tokenizer = starting_model(task, params.lora, compute)
     data = (f"{pair.example.id} {pair.chosen} {pair.rejected}" for pair in pairs)
     claim(task.work, task.identity(params, f"label noise {noise}", *data))
-    rows = encoded(tokenizer, task.prompt, pairs)
+    rows, started = encoded(tokenizer, task.prompt, pairs), time.monotonic()
     trainer, plan = _trainer(task, params, (model, tokenizer), (rows, noise), compute)
-    return finish(Training(task, trainer, plan, NAMES, params.batch_pairs), tracker, compute)
+    prepared = time.monotonic() - started
+    return finish(Training(task, trainer, plan, NAMES, params.batch_pairs, prepared), tracker, compute)
 
 
 def encoded(tokenizer: Any, prompt: Prompt, pairs: Sequence[Pair]) -> dict[str, list[list[int]]]:
@@ -144,7 +146,6 @@ def _trainer(
     task: TrainingTask, params: DpoParams, opened: tuple[Any, Any], data: tuple[dict[str, Any], float], compute: Any
 ) -> tuple[Any, Any]:
     """(trainer, plan): TRL's trainer before its first step, and when dev is scored."""
-    from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
     from components.training.dev import Plan
@@ -170,7 +171,7 @@ def _trainer(
             loss_type=["robust" if robust else "sigmoid"],
             label_smoothing=noise if robust else 0.0,
         ),
-        train_dataset=Dataset.from_dict(rows),
+        train_dataset=shared(rows, task.work, compute),
         processing_class=opened[1],
         peft_config=adapter(params.lora),
     )

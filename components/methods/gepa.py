@@ -39,6 +39,7 @@ from components.records import (
     write_record,
 )
 from components.scorers import Failures, Outcome
+from components.scorers.scored_by import scored_by
 from components.tracking import Tracker
 
 SYSTEM = "system"  # the only text that is searched: the user message with its placeholders stays
@@ -378,7 +379,7 @@ def _identity(job: Job, params: GepaParams, parts: Parts) -> str:
     texts = (
         params.model_dump_json(exclude=budget), prompt.version, str(job.seed), job.profile.engine.model_dump_json(),
         str(job.profile.prompting), job.profile.model.model_dump_json(), job.workload.incumbent,
-        job.workload.scorer.model_dump_json(), str(job.workload.output),
+        str(prompt.name in job.workload.constrained), scored_by(job.workload, job.workload.scorer),
         *(example.model_dump_json() for example in (*parts.reflecting, *parts.comparing)),
     )  # fmt: skip
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]

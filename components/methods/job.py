@@ -19,10 +19,13 @@ from components.params import HackingParams, Profile, Workload
 from components.prompts import Prompt, load_prompt
 from components.records import AnyRecord, Completion, Example, Score, read_jsonl
 from components.scorers import Failures, JsonSchemaScorer, Outcome, Scorer, score_all, scores_of
+from components.scorers.scored_by import scored_by
 from components.tasks import can_be_tried
 from components.training import Draws, Look, Sample, TrainingTask
+from components.training.launch import is_main
 
 NO_MODEL = "expected a rung or base to start from, found none"
+NOT_COUNTED = 0.0  # a dev score where the main process's counts: scorers, of which some cost money, are asked once
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,12 @@ class Job:
         assert self.start is not None, NO_MODEL
         return self.start.folder
 
+    @property
+    def rewarded_by(self) -> str:
+        """What a reward depends on besides the answer: the scorer, and the sealed one that watches."""
+        scorers = (self.workload.scorer, self.workload.sealed_scorer)
+        return "\n".join(scored_by(self.workload, params) for params in scorers if params)
+
     def open_model(self, folder: Path) -> Opened:
         """A model in a folder, asked with the prompt."""
         engine = open_engine(self.profile.engine, folder, self.profile.model.precision)
@@ -137,7 +146,7 @@ class Job:
         return right, accuracy(schema.score(*pair) for pair in zip(dev, completions, strict=True)).value
 
     def task(self, dev_examples: int, train: Sequence[Example] | None = None, *, watched: bool = False) -> TrainingTask:
-        """A training from `start` to `out`, scored on `dev_examples`; if watched, by the sealed scorer too."""
+        """A training from `start` to `out`, scored on `dev_examples`; RL is `watched`, by the sealed scorer too."""
         dev = self.dev_sample(dev_examples)
         return TrainingTask(
             model=self.model,
@@ -149,6 +158,7 @@ class Job:
             out=self.out,
             precision=self.profile.model.precision,
             hacking=self.hacking,
+            rewarded_by=self.rewarded_by if watched else "",
         )
 
     def opened_over(self, model: Any, tokenizer: Any) -> Opened:
@@ -171,6 +181,8 @@ class Job:
 
         def measure(model: Any, tokenizer: Any) -> float:
             answers = self.opened_over(model, tokenizer).attempt(dev, self.seed, 1).completions
+            if not is_main():
+                return NOT_COUNTED
             scores = self.score(dev, answers)
             return sum(score.passed for score in scores.values()) / len(scores)
 
@@ -183,6 +195,8 @@ class Job:
 
         def look(model: Any, tokenizer: Any) -> Look:
             answers = by_example(dev, self.opened_over(model, tokenizer).attempt(dev, self.seed, 1).completions)
+            if not is_main():
+                return Look(NOT_COUNTED)
             pairs = [(example, answers[example.id]) for example in dev]
             rewards, sealed = self.outcomes(pairs), score_all(sealed_scorer, pairs)
             passed = [outcome.passed for outcome in rewards if isinstance(outcome, Score)]

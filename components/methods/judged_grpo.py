@@ -17,16 +17,17 @@ from components.errors import ScorerError, TrainingError
 from components.methods.contract import Made
 from components.methods.grpo.settings import GrpoParams
 from components.methods.grpo.training import train_rl
-from components.methods.job import Job
+from components.methods.job import NOT_COUNTED, Job
 from components.methods.judged_rewards import Gate, Judging, agreement, reward_by
 from components.methods.trained import made_of
 from components.params import JudgeParams, Settings
 from components.records import Example, Interval, Makes, Need, Preference, Score
 from components.scorers import score_all
-from components.scorers.judge import JudgeScorer
+from components.scorers.judge import JudgeScorer, rubric_of
 from components.scorers.ranking import RankingJudge
 from components.tracking import Tracker
 from components.training import Look
+from components.training.launch import is_main, once
 
 UNLIKE_PEOPLE = (
     "expected a judge that surely prefers what people prefer in at least {least:.0%} of pairs (least_agreement), found "
@@ -68,10 +69,11 @@ class JudgedGrpo:
         if job.sealed_scorer is None:
             raise TrainingError("expected a sealed_scorer that watches what the judge rewards, found none")
         judge = RankingJudge(params.judge) if params.how == "ranking" else JudgeScorer(params.judge)
-        agreed = certified(job, params, judge)
+        agreed = once(lambda: certified(job, params, judge))
         by = Judging(judge, params.gate, params.scorer_weight)
         dev = job.dev_sample(params.dev_examples)
-        task = replace(job.task(params.dev_examples), score_dev=watched(job, by, dev))
+        rewarded_by = "\n".join((job.rewarded_by, params.model_dump_json(), rubric_of(params.judge)))
+        task = replace(job.task(params.dev_examples), score_dev=watched(job, by, dev), rewarded_by=rewarded_by)
         # A probe would have the judge rate thousands of answers; different answers in a group rank differently anyway.
         unprobed = params.part(GrpoParams).model_copy(update={"probe_prompts": 0})
         trained = train_rl(task, unprobed, reward_by(job, by, tracker), tracker, job.sample())
@@ -114,10 +116,12 @@ def watched(job: Job, by: Judging, dev: Sequence[Example]) -> Callable[[Any, Any
     sealed_scorer, ids = job.sealed_scorer, [example.id for example in dev]
     first: list[str] = []
     if isinstance(by.judge, RankingJudge):
-        first = [completion.text for completion in job.open_model(job.model).answer(dev, job.seed).completions]
+        first = once(lambda: [given.text for given in job.open_model(job.model).answer(dev, job.seed).completions])
 
     def look(model: Any, tokenizer: Any) -> Look:
         answers = job.opened_over(model, tokenizer).answer(dev, job.seed).completions
+        if not is_main():
+            return Look(NOT_COUNTED)
         pairs = list(zip(dev, answers, strict=True))
         right = [outcome.passed for outcome in job.outcomes(pairs) if isinstance(outcome, Score)]
         return Look(

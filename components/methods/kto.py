@@ -7,6 +7,7 @@ one answer and never compare two.
 import logging
 import math
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -18,8 +19,8 @@ from components.errors import TrainingError
 from components.methods.contract import Made
 from components.methods.feedback import learnable
 from components.methods.job import Job
-from components.methods.preferring import PreferringParams, configuration
-from components.methods.samples import scored_samples
+from components.methods.preferring import PreferringParams, configuration, shared
+from components.methods.samples import Sampled, drawing_seconds, scored_samples
 from components.methods.trained import made_of
 from components.params import Settings
 from components.prompts import Prompt
@@ -74,25 +75,27 @@ class Kto:
         return frozenset({"reward"} if params.thumbs == "scored" else {"preferences", "novelty"})
 
     def make(self, job: Job, params: KtoParams, tracker: Tracker) -> Made:
-        answers = answers_of(job, params)
+        sampled = scored_samples(job, params) if params.thumbs == "scored" else []
+        answers = answers_of(job, params, sampled)
         good = refuse_uneven(answers, params)
         log.info("%s: %s good and %s bad answers.", job.rung, f"{good:,}", f"{len(answers) - good:,}")
-        made = made_of(job, train_kto(job.task(params.dev_examples), params, answers, tracker), params.dev_examples)
+        trained = train_kto(job.task(params.dev_examples), params, answers, tracker)
+        made = made_of(job, trained, params.dev_examples, drawing_seconds(sampled))
         made.metrics.update(good=float(good), bad=float(len(answers) - good))
         return made
 
 
-def answers_of(job: Job, params: KtoParams) -> list[Answer]:
-    """The answers to train on with their thumbs, in a seeded order."""
+def answers_of(job: Job, params: KtoParams, sampled: Sequence[Sampled] = ()) -> list[Answer]:
+    """The answers to train on with their thumbs, of feedback or of samples, in a seeded order."""
     if params.thumbs == "feedback":
         thumbs = learnable(job, job.feedback(THUMBS, Thumb))
         answers = [Answer(example, thumb.text, thumb.good) for example, thumb in thumbs]
     else:
         by_id = {example.id: example for example in job.train}
         answers = [
-            Answer(by_id[thumb.example_id], text, good)
-            for thumb in scored_samples(job, params)
-            for good, texts in ((True, thumb.passed), (False, thumb.failed))
+            Answer(by_id[prompt.example_id], text, good)
+            for prompt in sampled
+            for good, texts in ((True, prompt.passed), (False, prompt.failed))
             for text in texts
         ]
     random.Random(job.seed).shuffle(answers)
@@ -133,8 +136,10 @@ def train_kto(task: TrainingTask, params: KtoParams, answers: Sequence[Answer], 
     compute = Compute.choose(task.precision)
     model, tokenizer = starting_model(task, params.lora, compute)
     claim(task.work, task.identity(params, *(f"{answer.example.id} {answer.good} {answer.text}" for answer in answers)))
-    trainer, plan = _trainer(task, params, (model, tokenizer), encoded(tokenizer, task.prompt, answers), compute)
-    return finish(Training(task, trainer, plan, NAMES, params.batch_answers), tracker, compute)
+    rows, started = encoded(tokenizer, task.prompt, answers), time.monotonic()
+    trainer, plan = _trainer(task, params, (model, tokenizer), rows, compute)
+    prepared = time.monotonic() - started
+    return finish(Training(task, trainer, plan, NAMES, params.batch_answers, prepared), tracker, compute)
 
 
 def encoded(tokenizer: Any, prompt: Prompt, answers: Sequence[Answer]) -> dict[str, list[Any]]:
@@ -161,7 +166,6 @@ def _trainer(
     task: TrainingTask, params: KtoParams, opened: tuple[Any, Any], rows: dict[str, list[Any]], compute: Any
 ) -> tuple[Any, Any]:
     """(trainer, plan): TRL's trainer before its first step, and when dev is scored."""
-    from datasets import Dataset
     from trl import KTOConfig, KTOTrainer
 
     from components.training.dev import Plan
@@ -188,7 +192,7 @@ def _trainer(
             desirable_weight=good_weight,
             undesirable_weight=bad_weight,
         ),
-        train_dataset=Dataset.from_dict(rows),
+        train_dataset=shared(rows, task.work, compute),
         processing_class=opened[1],
         peft_config=adapter(params.lora),
     )

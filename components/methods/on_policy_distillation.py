@@ -30,6 +30,7 @@ from components.prompts import Prompt
 from components.records import Makes, Need
 from components.tracking import Tracker
 from components.training import Sample, Trained, TrainingTask
+from components.training.launch import once
 from components.training.memory import recomputed
 
 NAMES = {
@@ -102,7 +103,7 @@ def distilled(job: Job, params: DistillingParams, teacher: RungTeacher | Profile
     folder = folder_of(job, teacher)
     teacher_model = TeacherModel(folder, prompt_of_teacher(job, teacher), same_vocabulary(job.model, folder))
     session = TeacherSession(job, teacher)
-    require_better(session, params.teacher_dev, params.least_gain)
+    once(lambda: require_better(session, params.teacher_dev, params.least_gain))
     tokens = params.max_new_tokens or job.profile.engine.max_new_tokens
     task = job.task(params.dev_examples)
     trained = train_distilled(

@@ -1,9 +1,11 @@
-"""What methods share that learn from better and worse answers: settings, and their part of TRL's configuration.
+"""What methods share that learn from better and worse answers: settings, rows, and part of TRL's configuration.
 
 Their loss compares likelihoods with the starting model's, which are computed once, before the first step.
 """
 
 import math
+import shutil
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -11,6 +13,8 @@ from pydantic import Field
 from components.methods.samples import SamplingParams
 from components.params import LoraParams
 from components.training.memory import recomputed
+
+ROWS = "rows"  # a folder beside the checkpoints
 
 
 class PreferringParams(SamplingParams):
@@ -42,3 +46,21 @@ def configuration(params: PreferringParams, steps: int) -> dict[str, Any]:
         "logging_steps": max(1, steps // LOG_POINTS),
         **recomputed(params.gradient_checkpointing),
     }
+
+
+def shared(rows: dict[str, Any], work: Path, compute: Any) -> Any:
+    """Rows as a dataset, which several processes read from the same files.
+
+    Beside these files TRL's main process writes the starting model's likelihoods, and the others look for them there.
+    Without files each process would look in a temporary folder of its own.
+    """
+    from datasets import Dataset, load_from_disk
+
+    dataset, state = Dataset.from_dict(rows), compute.state()
+    if state.num_processes == 1:
+        return dataset
+    if state.is_main_process:
+        shutil.rmtree(work / ROWS, ignore_errors=True)
+        dataset.save_to_disk(work / ROWS)
+    state.wait_for_everyone()
+    return load_from_disk(work / ROWS, keep_in_memory=False)

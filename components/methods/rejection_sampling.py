@@ -14,7 +14,7 @@ from pydantic import Field
 from components.errors import TrainingError
 from components.methods.contract import Made
 from components.methods.job import Job
-from components.methods.samples import Sampled, SamplingParams, scored_samples
+from components.methods.samples import Sampled, SamplingParams, drawing_seconds, scored_samples
 from components.methods.sft import train_on
 from components.methods.sft.settings import SftParams
 from components.methods.trained import made_of
@@ -58,8 +58,8 @@ class RejectionSampling:
                 f"expected answers that pass the scorer, found none of {len(sampled):,} prompts' answers"
             )
         log.info("%s: %s answers to %s prompts are trained on.", job.rung, f"{len(kept):,}", f"{len(sampled):,}")
-        settings = params.part(SftParams)
-        made = made_of(job, train_on(job, kept, settings, tracker), params.dev_examples)
+        trained = train_on(job, kept, params.part(SftParams), tracker)
+        made = made_of(job, trained, params.dev_examples, drawing_seconds(sampled))
         made.metrics.update(
             kept=float(len(kept)), solved_share=sum(bool(prompt.passed) for prompt in sampled) / len(sampled)
         )

@@ -29,6 +29,7 @@ from components.records import Completion, Example, Makes, Need, Score, write_js
 from components.scorers import Failures, JsonSchemaScorer
 from components.scorers.answers import write
 from components.tracking import Tracker
+from components.training.launch import once
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class Relabel:
 
     def make(self, job: Job, params: RelabelParams, tracker: Tracker) -> Made:
         bill = Bill()
-        result = relabelled(job, params, bill)
+        result = once(lambda: relabelled(job, params, bill))
         if not result.train:
             raise TrainingError(f"expected demonstrations to train on, found all {len(job.train):,} in doubt")
         log.info(

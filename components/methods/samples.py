@@ -1,11 +1,12 @@
 """Scored samples of a model's own answers, for methods that learn from them.
 
-Decides which prompts are sampled and how samples are cached, so that an interrupted run, or another rung that starts
-from the same model, draws nothing twice.
+Decides which prompts are sampled and how samples are cached, so that an interrupted run, another process of the same
+training, or another rung that starts from the same model draws nothing twice.
 """
 
 import hashlib
 import random
+import time
 from collections.abc import Sequence
 
 from pydantic import Field
@@ -15,6 +16,8 @@ from components.models import folder_digest
 from components.params import Settings
 from components.records import Completion, Example, Record, Score, read_jsonl, write_jsonl
 from components.scorers import Failures
+from components.scorers.scored_by import scored_by
+from components.training.launch import once
 
 BATCH = 512  # prompts between two writes
 
@@ -30,12 +33,14 @@ class SamplingParams(Settings):
 class Sampled(Record):
     """One prompt's sampled answers, each with its score; None where the scorer failed.
 
-    For an agent, `texts` are its tries as demonstrations.
+    For an agent, `texts` are its tries as demonstrations. `seconds` are its share of the time that drawing and scoring
+    took.
     """
 
     example_id: str
     texts: tuple[str, ...]
     scores: tuple[Score | None, ...]
+    seconds: float = 0.0
 
     @property
     def passed(self) -> tuple[str, ...]:
@@ -59,6 +64,15 @@ def scored_samples(job: Job, params: SamplingParams) -> list[Sampled]:
         EngineError: The model does not open.
         ScorerError: The scorer fails on more than `scorer.max_failed_share`.
     """
+    return once(lambda: _scored_samples(job, params))
+
+
+def drawing_seconds(sampled: Sequence[Sampled]) -> float:
+    """How long drawing and scoring samples took, whoever drew them."""
+    return sum(prompt.seconds for prompt in sampled)
+
+
+def _scored_samples(job: Job, params: SamplingParams) -> list[Sampled]:
     asked = random.Random(job.seed).sample(list(job.tasks), min(params.sampled_prompts, len(job.tasks)))
     path = job.work.parent / f"samples-{_identity(job, params, asked)}.jsonl"
     done = read_jsonl(path, Sampled) if path.is_file() else []
@@ -66,23 +80,26 @@ def scored_samples(job: Job, params: SamplingParams) -> list[Sampled]:
         return done
     opened, failures = job.open_model(job.model), Failures(job.workload.scorer.max_failed_share, of_at_least=BATCH)
     for start in range(len(done), len(asked), BATCH):
-        part = asked[start : start + BATCH]
+        part, started = asked[start : start + BATCH], time.monotonic()
         drawn = opened.draw(part, job.seed, params.temperature, params.generations)
         pairs = [(example, answer) for example, answers in zip(part, drawn, strict=True) for answer in answers]
         outcomes = job.outcomes(pairs)
         failures.add(outcomes)
         scores = [outcome if isinstance(outcome, Score) else None for outcome in outcomes]
+        seconds = (time.monotonic() - started) / len(part)
         done += [
-            _sampled(example, answers, scores, at)
+            _sampled(example, answers, scores[at * len(answers) : (at + 1) * len(answers)], seconds)
             for at, (example, answers) in enumerate(zip(part, drawn, strict=True))
         ]
         write_jsonl(path, done)
     return done
 
 
-def _sampled(example: Example, answers: Sequence[Completion], scores: Sequence[Score | None], at: int) -> Sampled:
-    own = scores[at * len(answers) : (at + 1) * len(answers)]
-    return Sampled(example_id=example.id, texts=tuple(answer.given for answer in answers), scores=tuple(own))
+def _sampled(
+    example: Example, answers: Sequence[Completion], scores: Sequence[Score | None], seconds: float
+) -> Sampled:
+    texts = tuple(answer.given for answer in answers)
+    return Sampled(example_id=example.id, texts=texts, scores=tuple(scores), seconds=seconds)
 
 
 def _identity(job: Job, params: SamplingParams, asked: Sequence[Example]) -> str:
@@ -90,8 +107,8 @@ def _identity(job: Job, params: SamplingParams, asked: Sequence[Example]) -> str
     sampling = params.part(SamplingParams)
     parts = (
         sampling.model_dump_json(), folder_digest(job.model), job.prompt.version, str(job.seed),
-        job.profile.engine.model_dump_json(), job.workload.scorer.model_dump_json(), str(job.workload.output),
-        job.workload.agent.model_dump_json() if job.workload.agent else "",
+        job.profile.engine.model_dump_json(), job.profile.model.precision,
+        str(job.prompt.name in job.workload.constrained), scored_by(job.workload, job.workload.scorer),
         *(example.model_dump_json() for example in asked),
     )  # fmt: skip
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

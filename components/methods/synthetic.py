@@ -23,6 +23,7 @@ from components.methods.trained import made_of
 from components.params import AuditParams, Settings
 from components.records import Example, Makes, Need
 from components.tracking import Tracker
+from components.training.launch import once
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Synthetic:
 
     def make(self, job: Job, params: SyntheticParams, tracker: Tracker) -> Made:
         bill, counts = Bill(), Counter[str]()
-        new = added(job, params, bill, counts)
+        new = once(lambda: added(job, params, bill, counts))
         if not new:
             raise TrainingError(f"expected new examples to train on, found none: {in_words(counts)}")
         log.info("%s: %s new examples; %s.", job.rung, f"{len(new):,}", in_words(counts))

@@ -23,6 +23,7 @@ from components.params import Settings
 from components.records import Completion, Example, Makes, Need, Score
 from components.scorers import Failures, JsonSchemaScorer
 from components.tracking import Tracker
+from components.training.launch import once
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class TeacherAnswers:
 
     def make(self, job: Job, params: TeacherAnswersParams, tracker: Tracker) -> Made:
         session = TeacherSession(job, params.teacher, params.most_usd)
-        require_better(session, params.teacher_dev, params.least_gain)
+        once(lambda: require_better(session, params.teacher_dev, params.least_gain))
         return train_on_accepted(job, params, session, tracker)
 
 
@@ -70,7 +71,7 @@ def train_on_accepted(job: Job, params: TeacherAnswersParams, session: TeacherSe
     asked = list(job.train)
     if params.asked is not None:
         asked = random.Random(job.seed).sample(asked, min(params.asked, len(asked)))
-    kept = accepted(job, asked, session.answer(asked), params.accept)
+    kept = once(lambda: accepted(job, asked, session.answer(asked), params.accept))
     session.close()
     bill = session.bill
     log.info(

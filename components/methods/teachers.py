@@ -1,13 +1,13 @@
 """Teachers: stronger models whose answers others learn from; behind an API, of another profile, or an earlier rung.
 
-Decides how a teacher is opened and asked, so that no answer is paid for twice, what it costs, and whether it may teach:
-it must be better than its pupil.
+Decides how a teacher is opened and asked, so that no answer is paid for twice, what it costs over all attempts at a
+rung, and whether it may teach: it must be better than its pupil.
 """
 
 import hashlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,11 +25,11 @@ from components.models import folder_digest, model_folder
 from components.opening import Opened, open_artifact, over, prompt_of
 from components.params import ApiParams, Profile, Settings, load
 from components.prompts import Prompt
-from components.records import Completion, Example, read_jsonl, write_jsonl
-from components.training.precision import Compute
+from components.records import Completion, Example, Record, read_jsonl, read_record, write_jsonl, write_record
+from components.training.launch import once
 
 PROFILES = Path("params/profiles")
-BATCH = 256  # examples between two writes
+BATCH, REQUESTS = 256, 32  # answers, and replies to other requests, between two looks at what they cost
 NO_GO = (
     "expected a teacher that is surely at least {least:.1f} points better than its pupil on dev (least_gain), found "
     "{taught:.1f} % against {known:.1f} % of {n:,}: {low:+.1f} to {high:+.1f} points"
@@ -62,11 +62,26 @@ class ApiTeacher(ApiParams):
 
 
 Teacher = Annotated[RungTeacher | ProfileTeacher | ApiTeacher, Field(discriminator="kind")]
+Reply = Callable[[Opened, Sequence[str]], list[Completion]]
+"""What an opened teacher says to those that wait, by their keys, in order."""
+
+
+class Spent(Record):
+    """What a rung's teacher has taken so far, over all attempts at making the rung."""
+
+    asked: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
+    usd: float = 0.0
 
 
 @dataclass
 class Bill:
-    """What a teacher's answers took: how many were new or remembered, tokens, seconds and, for an API, US dollars."""
+    """What a teacher's answers took: how many were asked for, tokens, seconds and, for an API, US dollars.
+
+    It begins with what earlier attempts at the rung spent. `remembered` are answers that this attempt found.
+    """
 
     asked: int = 0
     remembered: int = 0
@@ -80,6 +95,11 @@ class Bill:
         """By their names in the record of runs."""
         return {f"teacher_{name}": float(value) for name, value in vars(self).items()}
 
+    @property
+    def spent(self) -> Spent:
+        """What outlasts an interruption."""
+        return Spent(**{name: value for name, value in vars(self).items() if name in Spent.model_fields})
+
     def added_to(self, made: Made) -> Made:
         """`made` with the teacher's costs added."""
         return replace(
@@ -92,13 +112,18 @@ class Bill:
 
 @dataclass
 class TeacherSession:
-    """A teacher that answers for a job, within its budget."""
+    """A teacher that answers for a job, within a budget for all attempts at the rung."""
 
     job: Job
     teacher: RungTeacher | ProfileTeacher | ApiTeacher
     most_usd: float | None = None
     bill: Bill = field(default_factory=Bill)
     _opened: Opened | None = None
+
+    def __post_init__(self) -> None:
+        """Go on with the bill of an earlier attempt."""
+        if self._account.is_file():
+            vars(self.bill).update(read_record(self._account, Spent).model_dump())
 
     @property
     def opened(self) -> Opened:
@@ -123,28 +148,19 @@ class TeacherSession:
             EngineError: Nothing is answered.
             TrainingError: The answers cost more than `most_usd`.
         """
-        with Compute.choose(self.job.profile.model.precision).state().main_process_first():
-            return self._answered(examples)
-
-    def _answered(self, examples: Sequence[Example]) -> list[Completion]:
-        path = self.job.work.parent / f"taught-{self._identity}.jsonl"
-        done = {answer.example_id: answer for answer in (read_jsonl(path, Completion) if path.is_file() else [])}
         keys = [question(example) for example in examples]
-        new = {key: example for key, example in zip(keys, examples, strict=True) if key not in done}
-        self.bill.remembered += len(examples) - len(new)
-        waiting = list(new.items())
-        for at in range(0, len(waiting), BATCH):
-            part = [example.model_copy(update={"id": key}) for key, example in waiting[at : at + BATCH]]
-            answers = self._asked(part)
-            done |= {answer.example_id: answer for answer in answers}
-            write_jsonl(path, [answer for answer in done.values() if answer.error is None])
-            self._hold(at + len(part), len(waiting))
+        by_key = {key: example.model_copy(update={"id": key}) for key, example in zip(keys, examples, strict=True)}
+
+        def reply(opened: Opened, waiting: Sequence[str]) -> list[Completion]:
+            return opened.answer([by_key[key] for key in waiting], self.job.seed).completions
+
+        done = once(lambda: self._known(self._identity, keys, BATCH, reply))
         return [
             done[key].model_copy(update={"example_id": example.id}) for key, example in zip(keys, examples, strict=True)
         ]
 
     def ask(self, requests: Sequence[ChatRequest], sampling: Sampling) -> list[Completion]:
-        """Replies to other requests, in order; they are counted and remembered, so that all processes get the same.
+        """One reply to each of other requests, in order; counted and remembered as answers are.
 
         Raises:
             EngineError: Nothing is answered.
@@ -152,22 +168,36 @@ class TeacherSession:
         """
         parts = [sampling.model_dump_json(), *(_remembered_as(request) for request in requests)]
         name = hashlib.sha256("\n".join((self._identity, *parts)).encode()).hexdigest()[:16]
+        by_key = {request.example_id: request for request in requests}
+
+        def reply(opened: Opened, waiting: Sequence[str]) -> list[Completion]:
+            return opened.engine.generate([by_key[key] for key in waiting], sampling)
+
+        done = once(lambda: self._known(name, list(by_key), REQUESTS, reply))
+        return [done[key] for key in by_key]
+
+    def _known(self, name: str, keys: Sequence[str], batch: int, reply: Reply) -> dict[str, Completion]:
+        """Completions by key: those on file under a name, and new ones, as long as the budget allows."""
         path = self.job.work.parent / f"taught-{name}.jsonl"
-        with Compute.choose(self.job.profile.model.precision).state().main_process_first():
-            if path.is_file():
-                return read_jsonl(path, Completion)
-            started = time.monotonic()
-            replies = self._count(self.opened.engine.generate(list(requests), sampling), time.monotonic() - started)
-            write_jsonl(path, replies)
-        self._hold(0, 1)
-        return replies
+        kept = read_jsonl(path, Completion) if path.is_file() else []
+        done = {answer.example_id: answer for answer in kept if answer.error is None}
+        waiting = list(dict.fromkeys(key for key in keys if key not in done))
+        self.bill.remembered += len(keys) - len(waiting)
+        for at in range(0, len(waiting), batch):
+            self._hold(at, len(waiting))
+            done |= {answer.example_id: answer for answer in self._asked(waiting[at : at + batch], reply)}
+            write_jsonl(path, [answer for answer in done.values() if answer.error is None])
+        return done
 
-    def _asked(self, examples: Sequence[Example]) -> list[Completion]:
+    def _asked(self, waiting: Sequence[str], reply: Reply) -> list[Completion]:
+        """New completions; the bill is on file before they are, since they are paid for."""
         opened, started = self.opened, time.monotonic()
-        answers = opened.answer(examples, self.job.seed).completions
-        return self._count(answers, time.monotonic() - started)
+        answers = reply(opened, waiting)
+        self._count(answers, time.monotonic() - started)
+        write_record(self._account, self.bill.spent)
+        return answers
 
-    def _count(self, answers: list[Completion], seconds: float) -> list[Completion]:
+    def _count(self, answers: Sequence[Completion], seconds: float) -> None:
         account, before = self.bill, (self.bill.input_tokens, self.bill.output_tokens)
         account.asked, account.seconds = account.asked + len(answers), account.seconds + seconds
         account.input_tokens += sum(answer.usage.input_tokens for answer in answers)
@@ -175,14 +205,17 @@ class TeacherSession:
         if isinstance(self.teacher, ApiTeacher):
             assert self.job.prices is not None, "expected prices, found none"
             price = self.job.prices.model(self.teacher.model)
-            usd = price.usd(account.input_tokens - before[0], account.output_tokens - before[1])
-            account.usd += usd
-        return answers
+            account.usd += price.usd(account.input_tokens - before[0], account.output_tokens - before[1])
 
     def _hold(self, n: int, total: int) -> None:
-        """Raises TrainingError if the answers cost more than `most_usd` and some are still to come."""
-        if self.most_usd is not None and self.bill.usd > self.most_usd and n < total:
+        """Raises TrainingError if what was answered cost more than `most_usd`; called before more is asked."""
+        if self.most_usd is not None and self.bill.usd > self.most_usd:
             raise TrainingError(TOO_DEAR.format(most=self.most_usd, usd=self.bill.usd, n=n, all=total))
+
+    @cached_property
+    def _account(self) -> Path:
+        """The file with what the teacher took for the rung; it goes when the rung is made."""
+        return self.job.work / f"spent-{self._identity}.json"
 
     @cached_property
     def _identity(self) -> str:

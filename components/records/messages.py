@@ -1,14 +1,18 @@
 """What models read and say: the turns of a conversation, and the tools that are called in them."""
 
 import json
+import re
 from contextlib import suppress
 from typing import Any, Literal
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from components.records.record import Record
+from components.schema import resolve_root
 
 Role = Literal["system", "user", "assistant", "tool"]
+_COMPOSED = frozenset(("$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "if", "dependentSchemas"))
+_TOLD = re.compile(r"(?:(?:an )?error|traceback)\b", re.IGNORECASE)  # what frameworks make of a tool's failure
 
 
 class ToolCall(Record):
@@ -43,8 +47,14 @@ class Tool(Record):
 
     @property
     def arguments_schema(self) -> dict[str, Any]:
-        """The schema of what it is called with: arguments that it does not name are none unless it allows them."""
-        return {"type": "object", "additionalProperties": False, **self.parameters}
+        """The schema of what it is called with: arguments that it does not name are none unless it allows them.
+
+        One that is composed of others stays as open as it is: it could only be closed to what it names itself, and so
+        to what the others name.
+        """
+        schema = resolve_root(self.parameters)
+        closed = {} if _COMPOSED & schema.keys() else {"additionalProperties": False}
+        return {"type": "object", **closed, **schema}
 
     @property
     def openai(self) -> dict[str, Any]:
@@ -71,3 +81,12 @@ class Message(Record):
         """The message as OpenAI's requests and chat templates have it."""
         calls = [call.openai for call in self.tool_calls]
         return {**self.model_dump(), **({"tool_calls": calls} if calls else {})}
+
+
+def is_failure(result: str) -> bool:
+    """Whether a tool's answer tells of a failure: JSON with an `error`, or words that begin so."""
+    try:
+        value = json.loads(result)
+    except (ValueError, RecursionError):
+        return _TOLD.match(result.lstrip()) is not None
+    return isinstance(value, dict) and bool(value.get("error"))  # pyright: ignore[reportUnknownMemberType]

@@ -1,6 +1,7 @@
 """A record, and how it is read and written: one as indented JSON, many one a line."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -79,7 +80,7 @@ def read_record(path: Path, record: type[AnyRecord]) -> AnyRecord:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
 

@@ -1,8 +1,10 @@
 """How a rung was made: what its method makes and needs, and how its reward was watched."""
 
-from typing import Literal
+import math
+from itertools import filterfalse
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from components.records.record import Record
 
@@ -50,12 +52,27 @@ class RewardWatch(Record):
     stopped: Divergence | None = None
 
 
+def without_gaps(curves: Any) -> Any:
+    """Curves without points that are not finite: JSON knows no NaN, and files of earlier versions have null for it."""
+    if not isinstance(curves, dict):
+        return curves
+    given: dict[Any, Any] = curves
+    kept = {name: list(filterfalse(_is_gap, own)) if isinstance(own, list) else own for name, own in given.items()}
+    return {name: points for name, points in kept.items() if points != []}
+
+
+def _is_gap(point: Any) -> bool:
+    values: Any = point if isinstance(point, list | tuple) else ()
+    return any(value is None or (isinstance(value, float) and not math.isfinite(value)) for value in values)
+
+
 class Rung(Record):
     """The `result.json` in a rung's directory: what was made, from what, by which run.
 
     `starts_from` is the rung whose model or prompt it started from, None for the base model and for what starts from
     nothing; `compared_with` the rung or group that it challenges. `dev_score` and `dev_validity` are
-    shares of `dev_examples`; `paid_usd` went to APIs while it was made.
+    shares of `dev_examples`; a trained model's `seconds` include what was drawn or asked for it, and no scoring on dev;
+    `paid_usd` went to APIs while it was made.
     """
 
     name: str
@@ -74,6 +91,6 @@ class Rung(Record):
     dev_score: float | None = None
     dev_validity: float | None = None
     dev_examples: int = 0
-    curves: dict[str, list[tuple[float, float]]] = Field(default={})
+    curves: Annotated[dict[str, list[tuple[float, float]]], BeforeValidator(without_gaps)] = Field(default={})
     watch: RewardWatch | None = None
     paid_usd: float = 0.0

@@ -6,6 +6,7 @@ Tokens of paid answers are counted; prices are elsewhere.
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -151,6 +152,6 @@ class Verdicts:
         if (path := self._path(key)) is None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{threading.get_ident()}.part")
+        part = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")
         part.write_text(json.dumps(list(verdicts), ensure_ascii=False), encoding="utf-8")
         part.replace(path)

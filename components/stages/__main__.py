@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from components.errors import EXIT_CODE_ERROR, EXIT_CODE_STOPPED, ConfigError, GradusError
@@ -20,10 +20,10 @@ from components.stages import BASE_MODEL, OF_A_RUN, OF_A_RUNG, call
 from components.stages.environment import straightened
 from components.stages.graph import StageNode, nodes
 from components.stages.interpreter import go_on_in, other_python
-from components.stages.judging import tell_judge
+from components.stages.judging import leave_spent, tell_judge, workers_spending
 from components.stages.run import STATE, Run, StageRecord, digest, git_commit, threads
 from components.stages.storage import apply
-from components.training.launch import WORKER
+from components.training.launch import WORKER, is_main
 
 LIST = "list"
 PARENT = "GRADUS_MLFLOW_PARENT"  # id of the run that the stages of one climb belong to
@@ -63,13 +63,17 @@ def climb(stage: str, name: str, part: str = "") -> None:
             go_on_in(python, "components.stages", list(filter(None, (stage, name, part))))
         with alone("-".join(filter(None, (name, stage, part)))):
             recorded(stage, run, part)
-    elif os.environ.get("RANK", "0") == "0":  # the main worker
-        with joined_run(os.environ[PARENT]) as tracker:
-            call(stage, run, tracker, part)
     else:
-        from components.tracking import NullTracker
+        worked(stage, run, part)
 
-        call(stage, run, NullTracker(), part)
+
+def worked(stage: str, run: Run, part: str) -> None:
+    """Run a stage as one of its workers; the main one records it."""
+    from components.tracking import NullTracker
+
+    with joined_run(os.environ[PARENT]) if is_main() else nullcontext(NullTracker()) as tracker:
+        call(stage, run, tracker, part)
+    leave_spent()
 
 
 def needed(run: Run, stage: str, part: str) -> Environment:
@@ -94,13 +98,13 @@ def recorded(stage: str, run: Run, part: str) -> None:
         "threads": str(threads()),  # another number of threads rounds sums differently, and gives other weights
     }
     shown = part if stage == "rung" else f"{run.name}/{full}"  # rungs are what people compare
-    with open_run(run.workload.name, shown, tags, os.environ.get(PARENT)) as tracker:
+    with open_run(run.workload.name, shown, tags, os.environ.get(PARENT)) as tracker, workers_spending() as workers:
         tracker.params({**run.setting})
         os.environ[PARENT] = str(tracker.run_id)  # workers that this stage launches record in this run
         call(stage, run, tracker, part)
         seconds = time.monotonic() - started
         tracker.metrics({"stage_seconds": seconds})
-        judge_usd = tell_judge(run, tracker)
+        judge_usd = tell_judge(run, tracker, workers)
     record = StageRecord(stage=full, seconds=seconds, mlflow_run_id=tracker.run_id, judge_usd=judge_usd)
     write_record(run.folder / "stages" / f"{full}.json", record)
 
@@ -142,7 +146,7 @@ if __name__ == "__main__":
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((STATE / "compiled").resolve()))
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    if os.environ.get("RANK", "0") == "0":
+    if is_main():
         logging.getLogger("components").setLevel(logging.INFO)
     else:  # only the main worker shows progress
         os.environ["TQDM_DISABLE"] = "1"

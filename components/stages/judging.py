@@ -1,6 +1,12 @@
-"""Records what judges took during a stage: verdicts, tokens and money."""
+"""Records what judges took during a stage, and in the processes that it launched: verdicts, tokens and money."""
 
+import json
 import logging
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from components.errors import ConfigError
 from components.scorers.judge import JudgeScorer
@@ -8,12 +14,36 @@ from components.scorers.verdicts import Spent, spent_by_model
 from components.stages.run import Run
 from components.tracking import Tracker
 
+WORKERS = "GRADUS_JUDGED"  # the folder in which a stage's workers leave what judges took in them
 log = logging.getLogger(__name__)
 
 
-def tell_judge(run: Run, tracker: Tracker) -> float:
-    """Record what judges took in this process; returns US dollars at list prices, 0 for a model without a price."""
-    if not (spent := spent_by_model()):
+@contextmanager
+def workers_spending() -> Generator[Path]:
+    """A folder for what judges take in the processes that a stage launches."""
+    with TemporaryDirectory() as folder:
+        os.environ[WORKERS] = folder
+        yield Path(folder)
+
+
+def leave_spent() -> None:
+    """Leave what judges took in this process to the stage that launched it."""
+    content = {model: vars(spent) for model, spent in spent_by_model().items()}
+    path = Path(os.environ[WORKERS]) / f"{os.environ.get('RANK', '0')}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)  # where the launcher is on another machine
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def tell_judge(run: Run, tracker: Tracker, workers: Path | None = None) -> float:
+    """Record what judges took in this process and in its workers.
+
+    Returns US dollars at list prices, 0 for a model without a price.
+    """
+    spent = spent_by_model()
+    for path in sorted(workers.glob("*.json")) if workers else ():
+        for model, counts in json.loads(path.read_text(encoding="utf-8")).items():
+            spent[model] = _added(spent.get(model, Spent()), Spent(**counts))
+    if not spent:
         return 0.0
     cost = sum(_usd(run, model, spent_on) for model, spent_on in spent.items())
     numbers = {
@@ -27,6 +57,10 @@ def tell_judge(run: Run, tracker: Tracker) -> float:
     verdicts, remembered = numbers["judge/verdicts"], numbers["judge/remembered"]
     log.info("The judge gave %s verdicts for $%.4f; %s were remembered.", f"{verdicts:,}", cost, f"{remembered:,}")
     return cost
+
+
+def _added(one: Spent, other: Spent) -> Spent:
+    return Spent(**{name: value + vars(other)[name] for name, value in vars(one).items()})
 
 
 def judge_of(run: Run) -> JudgeScorer:

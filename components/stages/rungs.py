@@ -4,7 +4,6 @@ Decides what a method is given and what is kept of its result; how the rung is m
 """
 
 import logging
-import os
 import shutil
 from collections.abc import Sequence
 from functools import partial
@@ -25,7 +24,7 @@ from components.stages.figures import dev_figures, tell_settings
 from components.stages.run import PROMPTS, RESULT, Best, Run, digest, git_commit
 from components.stages.scoring import scorer, sealed_scorer
 from components.tracking import Tracker
-from components.training.launch import launch
+from components.training.launch import is_main, launch
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ def rung(run: Run, tracker: Tracker, name: str) -> None:
 
     def make() -> None:
         made = planned.make(job, tracker)
-        if os.environ.get("RANK", "0") == "0":
+        if is_main():
             keep(run, planned, job, made, tracker)
 
     launcher = run.profile.launcher if planned.makes == "model" else LauncherParams()

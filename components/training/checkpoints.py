@@ -28,14 +28,14 @@ def claim(work: Path, identity: str) -> None:
     """Mark a work folder as this training's.
 
     Raises:
-        TrainingError: The folder has checkpoints of other settings, data or starting weights.
+        TrainingError: The folder has checkpoints of other settings, data, rewards or starting weights.
     """
     mark = work / IDENTITY
     owner = (_object(mark) or {}).get("identity", "no mark of a training") if mark.is_file() else None
     if owner != identity and (owner is not None or any(work.glob("checkpoint-*"))):
         raise TrainingError(
-            f"expected checkpoints of these settings, data and weights ({identity}), found others ({owner}) in {work}; "
-            "remove the folder to start again"
+            f"expected checkpoints of these settings, data, rewards and weights ({identity}), found others ({owner}) "
+            f"in {work}; remove the folder to start again"
         )
     work.mkdir(parents=True, exist_ok=True)
     if owner is None:
@@ -71,7 +71,7 @@ def last_checkpoint(work: Path) -> Path | None:
     whole = [path for path in checkpoints if read_state(path)]
     for path in checkpoints:
         if path not in whole:
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)  # another process of the same training may be faster
     return whole[-1] if whole else None
 
 

@@ -72,10 +72,15 @@ def curves_of(history: Iterable[Mapping[str, Any]], names: Mapping[str, str]) ->
     """The curves in a log history, by our names; `names` maps the trainer's names to ours."""
     curves: Curves = {}
     for entry in history:
-        for theirs, ours in names.items():
-            if theirs in entry:
-                curves.setdefault(ours, []).append((float(entry["step"]), float(entry[theirs])))
+        for name, value in told(entry, names).items():
+            curves.setdefault(name, []).append((float(entry["step"]), value))
     return curves
+
+
+def told(entry: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, float]:
+    """A log entry's finite values by our names: a step that was left out may have others, which no record can keep."""
+    values = {ours: float(entry[theirs]) for theirs, ours in names.items() if theirs in entry}
+    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,15 @@ class BestOnDev(TrainerCallback):
         self._began = time.perf_counter() - training_seconds(state.log_history)
         if state.global_step == 0 and 0 in self._plan.steps:
             self._evaluate(state)
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **of: Any) -> None:
+        """Tell the order of batches its epoch.
+
+        The trainer does not reach it where several processes resume within an epoch and skip the batches before: they
+        would go on in the first epoch's order.
+        """
+        if hasattr(batches := of.get("train_dataloader"), "set_epoch"):
+            batches.set_epoch(int(state.epoch or 0))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Score after a planned step."""
@@ -164,8 +178,8 @@ class Report(TrainerCallback):
         """Send the history's new entries to the tracker, and show the latest loss and dev score."""
         fresh, self._reported = state.log_history[self._reported :], len(state.log_history)
         for entry in fresh:
-            values = {f"train/{ours}": float(entry[name]) for name, ours in self._names.items() if name in entry}
-            if values:
-                self._tracker.metrics(values, step=int(entry["step"]))
-                shown = {name.partition("/")[2]: f"{value:.3g}" for name, value in values.items()}
+            if values := told(entry, self._names):
+                metrics = {f"train/{name}": value for name, value in values.items()}
+                self._tracker.metrics(metrics, step=int(entry["step"]))
+                shown = {name: f"{value:.3g}" for name, value in values.items()}
                 self._bar.set_postfix({key: shown[key] for key in ("loss", "reward", "dev_score") if key in shown})

@@ -1,19 +1,24 @@
 """Runs a training in this process, or in several, with torch's elastic launcher or `accelerate launch`.
 
-Decides only the command: every process runs the same stage, and the main one writes the results.
+Decides the command, and what only one process does: every process runs the same stage, the main one prepares what all
+train on, and it writes the results.
 """
 
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 from components.errors import TrainingError
 from components.params import LauncherParams
 from components.training.sharding import SETTINGS
 
 WORKER = "GRADUS_TRAINING_WORKER"  # set in launched processes, so that they do not launch more
+Result = TypeVar("Result")
+_preparing = ContextVar("preparing", default=False)  # the main process, while the others wait for it
 
 
 def launch(params: LauncherParams, module: str, arguments: Sequence[str], here: Callable[[], None]) -> None:
@@ -37,6 +42,32 @@ def launch(params: LauncherParams, module: str, arguments: Sequence[str], here: 
         raise TrainingError(
             f"expected the launched training to end with exit code 0, found {code} ({' '.join(command)})"
         )
+
+
+def is_main() -> bool:
+    """Whether this process is the only one of its stage, or the main one: what that finds and writes counts."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def once(prepare: Callable[[], Result]) -> Result:
+    """What the main process prepares, on every process: nothing is drawn, asked or paid for twice.
+
+    Called on every process. What is prepared may call it too.
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1" or _preparing.get():
+        return prepare()
+    from accelerate.utils import broadcast_object_list
+
+    from components.training.precision import Compute
+
+    state, prepared = Compute.choose("fp32").state(), list[Any]([None])
+    if state.is_main_process:
+        token = _preparing.set(True)
+        try:
+            prepared = [prepare()]
+        finally:
+            _preparing.reset(token)
+    return broadcast_object_list(prepared)[0]
 
 
 def launch_elastic(

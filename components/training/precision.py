@@ -8,10 +8,13 @@ a 5 M-parameter LFM2 took 0.52 of the float32 time (one core, 32 examples of 220
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from components.models import computes_bf16, fused_convolutions
 from components.params import Precision
+
+MOST_WAIT = timedelta(days=1)  # for the main process, which may draw or ask for hours before the first step
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Compute:
         """Accelerate's process state; without the kind of device, it sees no other processes on a CPU."""
         from accelerate import PartialState
 
-        return PartialState(cpu=self.cpu)
+        return PartialState(cpu=self.cpu, timeout=MOST_WAIT)
 
     @contextmanager
     def repeatable(self) -> Generator[None]:

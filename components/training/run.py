@@ -26,13 +26,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """A trainer and its task; `items` is the mean number of examples or rollouts per step."""
+    """A trainer and its task.
+
+    `items` is the mean number of examples or rollouts per step, `prepared` the seconds of work before the first.
+    """
 
     task: TrainingTask
     trainer: Any
     plan: Any
     names: Mapping[str, str]
     items: float
+    prepared: float = 0.0
 
 
 def finish(job: Job, tracker: Tracker, compute: Compute) -> Trained:
@@ -78,6 +82,7 @@ def _publish(job: Job, history: list[dict[str, Any]]) -> Trained:
         dev_score=score,
         steps=steps,
         seconds=seconds,
+        prepared=job.prepared,
         examples_per_second=job.items * steps / seconds if seconds else 0.0,
         curves=curves_of(history, job.names),
         watch=watched(history),

@@ -47,7 +47,8 @@ class TrainingTask:
     """The model, the data, and where the result goes.
 
     `work` has the checkpoints. It is kept after training, so that a caller that is killed before it records the result
-    does not train twice; the caller removes it. `out` is replaced as a whole.
+    does not train twice; the caller removes it. `out` is replaced as a whole. `rewarded_by` says what rewards and
+    watches the model, by names, hashes or texts; it is empty where nothing does.
     """
 
     model: Path
@@ -59,11 +60,13 @@ class TrainingTask:
     out: Path
     precision: Precision = "auto"
     hacking: HackingParams = field(default_factory=HackingParams)
+    rewarded_by: str = ""
 
     def identity(self, params: Settings, *data: str) -> str:
-        """A hash of everything that a checkpoint depends on: settings, prompt, data, seed, precision, starting weights.
+        """A hash of everything that a checkpoint depends on.
 
-        `data` is training data besides the examples.
+        That is settings, prompt, data, seed, precision, starting weights and what rewards. `data` is training data
+        besides the examples.
         """
         digest = hashlib.sha256()
         for part in (type(params).__name__, params.model_dump_json(), self.prompt.version, self.seed, self.precision):
@@ -75,6 +78,7 @@ class TrainingTask:
         for weights in sorted(self.model.glob("*.safetensors")):
             with weights.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(self.rewarded_by.encode())
         return digest.hexdigest()[:16]
 
 
@@ -82,13 +86,15 @@ class Trained(Record):
     """A finished training: `out` has the weights of `best_step`.
 
     `steps` is their total number; `seconds` is their duration without scoring, over all processes that worked on them;
-    `examples_per_second` counts demonstrations or rollouts. `curves` are (step, value) by name.
+    `prepared` are seconds before the first step, as of a probe. `examples_per_second` counts demonstrations or
+    rollouts. `curves` are (step, value) by name.
     """
 
     best_step: int
     dev_score: float
     steps: int
     seconds: float
+    prepared: float = 0.0
     examples_per_second: float
     curves: dict[str, list[tuple[float, float]]]
     watch: RewardWatch | None = None

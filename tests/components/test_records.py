@@ -1,9 +1,11 @@
+import json
+import os
 from pathlib import Path
 
 import pytest
 
 from components.errors import DataError
-from components.records import Example, Usage, read_jsonl, read_record, to_json, write_jsonl, write_record
+from components.records import Example, Rung, Usage, read_jsonl, read_record, to_json, write_jsonl, write_record
 
 EXAMPLES = [
     Example(id=str(n), input={"text": "naïve\n“x”"}, demonstration="{}", reference="{}", group="g") for n in range(3)
@@ -43,3 +45,29 @@ def test_one_record_survives_a_file(tmp_path: Path) -> None:
     (tmp_path / "u.json").write_text("{}")
     with pytest.raises(DataError, match="expected a Usage"):
         read_record(tmp_path / "u.json", Usage)
+
+
+def test_two_processes_write_one_file_each_beside_it_under_a_name_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put: list[str] = []
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, target: (put.append(self.name), replace(self, target))[1])
+    write_record(tmp_path / "u.json", Usage(input_tokens=1, output_tokens=2))
+    assert put == [f"u.json.{os.getpid()}.part"]
+
+
+def test_a_rung_is_read_without_points_that_are_no_numbers(tmp_path: Path) -> None:
+    made = Rung(
+        name="sft", method="sft", makes="model", params_hash="p", data_hash="d", seed=1, git_commit="c", seconds=1.0,
+        curves={"loss": [(1, 2.0), (2, float("nan")), (3, 1.0)], "kl": [(1, float("inf"))]},
+    )  # fmt: skip
+    assert made.curves == {"loss": [(1, 2.0), (3, 1.0)]}
+    write_record(tmp_path / "result.json", made)
+    assert read_record(tmp_path / "result.json", Rung) == made
+    earlier = {**json.loads(made.model_dump_json()), "curves": {"loss": [[1, 2.0], [2, None], [3, 1.0]]}}
+    (tmp_path / "result.json").write_text(json.dumps(earlier))
+    assert read_record(tmp_path / "result.json", Rung) == made
+    (tmp_path / "result.json").write_text(json.dumps({**earlier, "curves": {"loss": [[1, "two"]]}}))
+    with pytest.raises(DataError, match="expected a Rung"):
+        read_record(tmp_path / "result.json", Rung)

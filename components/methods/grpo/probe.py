@@ -7,8 +7,9 @@ on.
 import json
 import logging
 import random
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -68,30 +69,36 @@ def shared_out(
     return [rewards[place] for place in range(len(probed))]
 
 
-def selected(task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probe: Probing) -> Mix:
-    """The mix of train prompts, probed once and kept in the work folder; all prompts if `probe_prompts` is 0."""
-    everything = list(range(len(task.train)))
+def selected(
+    task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probe: Probing, identity: str = ""
+) -> Mix:
+    """The mix of train prompts, probed once for a training's identity, and kept in the work folder.
+
+    If `probe_prompts` is 0, all prompts in a seeded order, of which a training with few steps takes the first.
+    """
+    everything, rng = list(range(len(task.train))), random.Random(task.seed)
     if not params.probe_prompts:
-        return Mix(tuple(everything), ())
+        return Mix(tuple(rng.sample(everything, len(everything))), ())
     kept = task.work / SELECTION
-    if (earlier := _kept(kept)) is not None:
+    if (earlier := _kept(kept, identity)) is not None:
         return earlier
-    rng = random.Random(task.seed)
+    started = time.monotonic()
     probed = sorted(rng.sample(everything, min(params.probe_prompts, len(everything))))
     opened[0].eval()
     places = choose(probe.rewards(task, params, opened, probed), params.easy_share, rng)
     opened[0].train()
-    mix = Mix(tuple(probed[place] for place in places.varied), tuple(probed[place] for place in places.easy))
+    varied, easy = (tuple(probed[place] for place in kind) for kind in (places.varied, places.easy))
+    mix = Mix(varied, easy, time.monotonic() - started)
     log.info("Of %s probed prompts, %s vary in reward.", f"{len(probed):,}", f"{len(mix.varied):,}")
-    write_json(kept, {"probed": len(probed), "varied": mix.varied, "easy": mix.easy})
+    write_json(kept, {"identity": identity, "probed": len(probed), **asdict(mix)})
     return mix
 
 
-def _kept(path: Path) -> Mix | None:
-    """An earlier call's choice; None if the file is missing or damaged."""
+def _kept(path: Path, identity: str) -> Mix | None:
+    """An earlier call's choice; None if the file is missing, damaged, or of another training."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         varied, easy = tuple(map(int, content["varied"])), tuple(map(int, content["easy"]))
+        return Mix(varied, easy, float(content["seconds"])) if content["identity"] == identity else None
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    return Mix(varied, easy)

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Mix:
-    """Indices of prompts whose rewards vary, the most varied first, and of those mixed in from the rest."""
+    """Indices of prompts whose rewards vary, the most varied first, and of those mixed in from the rest.
+
+    `seconds` is how long it took to find them.
+    """
 
     varied: tuple[int, ...]
     easy: tuple[int, ...]
+    seconds: float = 0.0
 
 
 def variance(rewards: Sequence[float]) -> float:

@@ -5,6 +5,7 @@ import os
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from components.engines.chat import Chat
@@ -51,8 +52,9 @@ def train_rl(task: TrainingTask, params: GrpoParams, reward: Reward, tracker: Tr
     """Train a model on the rewards of its own completions, and write the best weights by dev score to `task.out`.
 
     Before the first step the model answers `probe_prompts` train prompts several times, and prompts whose rewards vary
-    are chosen. `sample` draws those answers, and the rollouts unless vLLM does. Step 0 is scored too: where nothing is
-    better, the result is the starting model. An interrupted training resumes from the last checkpoint in `task.work`.
+    are chosen; without a probe, prompts come in a seeded order. `sample` draws those answers, and the rollouts unless
+    vLLM does. Step 0 is scored too: where nothing is better, the result is the starting model. An interrupted training
+    resumes from the last checkpoint in `task.work`.
 
     Raises:
         DataError: No examples.
@@ -63,12 +65,13 @@ def train_rl(task: TrainingTask, params: GrpoParams, reward: Reward, tracker: Tr
         raise DataError("expected at least one example to train on, found none")
     compute = Compute.choose(task.precision)
     opened = starting_model(task, params.lora, compute)
-    claim(task.work, task.identity(params))
+    claim(task.work, identity := task.identity(params))
     reward = of_answers(reward, opened[1])
     with compute.fast_convolutions():
-        mix = selected(task, params, opened, Probe(reward, sample, compute))
+        mix = selected(task, params, opened, Probe(reward, sample, compute), identity)
     rows = schedule(mix, params.steps * params.prompts_per_step, random.Random(task.seed))
-    return finish(rl_job(task, params, opened, RewardedAnswers(task, rows, reward, sample), compute), tracker, compute)
+    job = rl_job(task, params, opened, RewardedAnswers(task, rows, reward, sample), compute)
+    return finish(replace(job, prepared=mix.seconds), tracker, compute)
 
 
 def of_answers(reward: Reward, tokenizer: Any) -> Reward:

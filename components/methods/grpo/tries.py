@@ -8,7 +8,7 @@ its group, so it has no advantage.
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -93,8 +93,8 @@ def as_rollouts(rolled: Sequence[Rolled], end: int) -> dict[str, Any]:
 def train_on_tries(task: TrainingTask, params: GrpoParams, tries: Tries, tracker: Tracker) -> Trained:
     """Train a model on the rewards of its own tries, and write the best weights by dev score to `task.out`.
 
-    As in `train_rl`, a probe chooses tasks whose rewards vary; without one, all tasks come in a seeded order. The
-    limits of a try replace the setting `max_new_tokens`.
+    As in `train_rl`, a probe chooses tasks whose rewards vary; without one, tasks come in a seeded order. The limits of
+    a try replace the setting `max_new_tokens`.
 
     Raises:
         ConfigError: `rollouts` is vLLM, which does not support tries.
@@ -108,21 +108,12 @@ def train_on_tries(task: TrainingTask, params: GrpoParams, tries: Tries, tracker
         raise DataError("expected at least one example to train on, found none")
     compute = Compute.choose(task.precision)
     opened = starting_model(task, params.lora, compute)
-    claim(task.work, task.identity(params, tries.limits.model_dump_json()))
-    rows = chosen(task, params, opened, TryProbe(tries, compute))
-    return finish(rl_job(task, params, opened, RewardedTries(task, rows, tries), compute), tracker, compute)
-
-
-def chosen(task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probe: "TryProbe") -> list[int]:
-    """The task indices of all steps, in order."""
-    rng, wanted = random.Random(task.seed), params.steps * params.prompts_per_step
-    if params.probe_prompts:
-        with probe.compute.fast_convolutions():
-            return schedule(selected(task, params, opened, probe), wanted, rng)
-    rows: list[int] = []
-    while len(rows) < wanted:
-        rows += rng.sample(range(len(task.train)), len(task.train))
-    return rows[:wanted]
+    claim(task.work, identity := task.identity(params, tries.limits.model_dump_json()))
+    with compute.fast_convolutions():
+        mix = selected(task, params, opened, TryProbe(tries, compute), identity)
+    rows = schedule(mix, params.steps * params.prompts_per_step, random.Random(task.seed))
+    job = rl_job(task, params, opened, RewardedTries(task, rows, tries), compute)
+    return finish(replace(job, prepared=mix.seconds), tracker, compute)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ WRITTEN_FOR = {
     (DistillationTrainer, "_tokenize_prompts"): "30568810007eb3f7",
     (DPOTrainer, "_prepare_dataset"): "35e349e8e8266df4",
     (Trainer, "_get_grad_norm"): "913ba6f52f074d10",
+    (Trainer, "_maybe_log_save_evaluate"): "af101534f0f7b2d7",  # how it sums losses, which `Guarded` corrects
+    (Trainer, "_run_epoch"): "31aff00f34c302a2",
     (_muon, "_single_tensor_muon"): "44fba01f07983da8",
     (_muon, "_zeropower_via_newtonschulz"): "99e2359a95e1a914",
 }

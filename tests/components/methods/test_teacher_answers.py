@@ -9,13 +9,14 @@ import pytest
 from pydantic import TypeAdapter
 
 from components.economics import Prices
+from components.engines import ChatRequest, Sampling
 from components.errors import ConfigError, EngineError, TrainingError
 from components.evaluation import classical
 from components.methods import Job, Made, method_of, teachers
 from components.methods.teacher_answers import TeacherAnswersParams, accepted
 from components.methods.teachers import Teacher, TeacherSession, require_better
 from components.opening import Artifact
-from components.records import Completion
+from components.records import Completion, Message, write_jsonl
 from components.tracking import NullTracker
 from tests.components.methods.small import OUTPUT, PROMPTS, address, example, job, serving, settings, wrong
 
@@ -63,13 +64,18 @@ def test_a_teacher_behind_an_api_is_asked_with_its_own_prompt_and_paid_once(tmp_
         answers = first.answer(of.train)
         again = asking(of, api(address(server)))
         assert again.answer(of.train) == answers
+        other = asking(replace(of, work=of.work.with_name("other")), api(address(server)))
+        assert other.answer(of.train) == answers
     assert [answer.text for answer in answers] == [each.reference for each in of.train]
     assert [answer.example_id for answer in answers] == [each.id for each in of.train]
     assert {body["messages"][0]["content"] for body in server.seen} == {PROMPTS["long"]}
     assert len(server.seen) == 40
     # 40 answers of 100 tokens at 100 and 10 at 1,000 dollars a million
-    assert (first.bill.asked, first.bill.usd, again.bill.usd) == (40, pytest.approx(0.8), 0.0)
-    assert again.bill.remembered == 40
+    assert (first.bill.asked, first.bill.usd) == (40, pytest.approx(0.8))
+    # another attempt at the rung has paid them too, another rung has not
+    assert (again.bill.asked, again.bill.remembered, again.bill.usd) == (40, 40, pytest.approx(0.8))
+    assert again.bill.seconds == first.bill.seconds > 0
+    assert (other.bill.asked, other.bill.remembered, other.bill.usd) == (0, 40, 0.0)
     made = first.bill.added_to(Made(seconds=1.0, dev_score=1.0, dev_examples=1))
     assert (made.paid_usd, made.metrics["teacher_usd"]) == (pytest.approx(0.8), pytest.approx(0.8))
 
@@ -94,7 +100,7 @@ def test_failed_answers_are_asked_for_again_and_never_trained_on(tmp_path: Path)
         again = asking(of, api(address(server)))
         assert [each.error for each in again.answer(of.train)] == [None] * 40
     assert sum(answer.error is not None for answer in answers) == 20
-    assert again.bill.asked == 20
+    assert again.bill.asked == 40 + 20
     assert [each.id for each in accepted(of, of.train, answers, "schema")] == [each.id for each in of.train[1::2]]
 
 
@@ -106,7 +112,56 @@ def test_a_budget_ends_the_asking_and_what_was_paid_is_kept(tmp_path: Path, monk
             asking(of, api(address(server)), most_usd=0.3).answer(of.train)
         rest = asking(of, api(address(server)))
         rest.answer(of.train)
-    assert (rest.bill.remembered, rest.bill.asked) == (20, 20)
+    assert (rest.bill.remembered, rest.bill.asked) == (20, 20 + 20)
+
+
+def test_a_budget_holds_over_all_attempts_at_a_rung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teachers, "BATCH", 10)
+    with serving(right) as server:
+        of = job(tmp_path, prices=PRICES)
+        with pytest.raises(TrainingError, match=r"found \$0.40 after 20 of 40"):
+            asking(of, api(address(server)), most_usd=0.3).answer(of.train)
+        with pytest.raises(TrainingError, match=r"at most \$0.3 \(most_usd\), found \$0.40 after 0 of 20"):
+            asking(of, api(address(server)), most_usd=0.3).answer(of.train)
+        assert len(server.seen) == 20
+        more = asking(of, api(address(server)), most_usd=1.0)
+        more.answer(of.train)
+    assert more.bill.usd == pytest.approx(0.8)
+
+
+def test_other_requests_are_held_to_the_budget_too_and_failed_replies_are_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teachers, "REQUESTS", 2)
+    requests = [ChatRequest(f"write-{n}", [Message(role="user", content=f"Write of {n:03}")]) for n in range(5)]
+    sampling = Sampling(temperature=1.0, seed=7, max_new_tokens=16)
+
+    def some(body: dict[str, Any], asked: int) -> str | int:
+        return 400 if body["messages"][-1]["content"].endswith("001") else right(body, asked)
+
+    with serving(some) as server:
+        of = job(tmp_path, prices=PRICES)
+        with pytest.raises(TrainingError, match=r"at most \$0.03 \(most_usd\), found \$0.06 after 4 of 5"):
+            asking(of, api(address(server)), most_usd=0.03).ask(requests, sampling)
+        server.answer = right
+        rest = asking(of, api(address(server)))
+        replies = rest.ask(requests, sampling)
+    assert [reply.example_id for reply in replies] == [request.example_id for request in requests]
+    assert [reply.text for reply in replies] == [example(n).reference for n in range(5)]
+    assert (rest.bill.remembered, rest.bill.asked, len(server.seen)) == (3, 4 + 2, 6)
+
+
+def test_replies_that_earlier_versions_remembered_are_read(tmp_path: Path) -> None:
+    requests = [ChatRequest("write-0", [Message(role="user", content="Write of 000")])]
+    sampling = Sampling(temperature=1.0, seed=7, max_new_tokens=16)
+    with serving(right) as server:
+        of = job(tmp_path, prices=PRICES)
+        asking(of, api(address(server))).ask(requests, sampling)
+        (path,) = of.work.parent.glob("taught-*.jsonl")
+        failed = Completion.of_text("write-0", "").model_copy(update={"error": "away", "finish_reason": "error"})
+        write_jsonl(path, [failed])  # as they were kept whether they had failed or not
+        assert asking(of, api(address(server))).ask(requests, sampling)[0].text == example(0).reference
+    assert len(server.seen) == 2
 
 
 def test_a_teacher_without_a_price_or_a_key_is_refused_before_it_is_asked(

@@ -1,8 +1,14 @@
+from typing import Any
+
 import torch
+from accelerate.data_loader import BatchSamplerShard, DataLoaderShard, skip_first_batches
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import BatchSampler
+from transformers import TrainerControl, TrainerState
 
 from components.training.batches import LengthSampler, collate, length_batches
+from components.training.dev import BestOnDev, Plan
 from components.training.encode import IGNORED
 
 
@@ -28,6 +34,24 @@ def test_the_order_depends_on_the_epoch_and_on_nothing_else() -> None:
     sampler.set_epoch(1)
     assert first == again
     assert list(sampler) != first
+
+
+def test_two_processes_that_resume_within_an_epoch_go_on_in_its_order() -> None:
+    whole = LengthSampler(list(range(32)), 4, seed=3)
+    whole.set_epoch(1)
+    order = list(whole)
+    batches = [order[start : start + 2] for start in range(0, 32, 2)]
+    assert order != list(LengthSampler(list(range(32)), 4, seed=3))
+
+    shards = BatchSamplerShard(BatchSampler(LengthSampler(list(range(32)), 4, seed=3), 2, False), 2, 0)
+    data: Any = list(range(32))
+    loader = DataLoaderShard(data, batch_sampler=shards)
+    unused: Any = None
+    callback = BestOnDev(Plan(frozenset(), 1), unused)
+    callback.on_epoch_begin(unused, TrainerState(epoch=1.375), TrainerControl(), train_dataloader=loader)
+    left: Any = skip_first_batches(loader, 3)
+    left.set_epoch(1)  # the trainer's, which does not get through
+    assert list(left.batch_sampler) == batches[6::2]  # of two processes the first one's, behind three of its own
 
 
 def test_padding_is_on_the_left_and_labels_keep_the_longest_answer_and_one_column() -> None:

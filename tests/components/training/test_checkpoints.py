@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from components.errors import TrainingError
 from components.models import open_model
 from components.params import LoraParams
+from components.training import checkpoints
 from components.training.checkpoints import claim, drop_other_best, last_checkpoint, publish
 from components.training.run import adapter
 
@@ -42,6 +44,22 @@ def test_the_last_whole_checkpoint_is_found_by_its_number_and_torn_ones_go(tmp_p
     assert not torn.exists()
 
 
+def test_a_torn_checkpoint_that_another_process_removes_first_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ten = checkpoint(tmp_path, 10, '{"log_history": []}')
+    torn, read = checkpoint(tmp_path, 11, '{"log_his'), checkpoints.read_state
+
+    def read_and_gone(path: Path) -> Any:
+        state = read(path)
+        if path == torn:
+            shutil.rmtree(torn)
+        return state
+
+    monkeypatch.setattr(checkpoints, "read_state", read_and_gone)
+    assert last_checkpoint(tmp_path) == ten
+
+
 def test_only_the_best_weights_stay(tmp_path: Path) -> None:
     for step in (3, 6):
         (tmp_path / f"best-{step}").mkdir()
@@ -52,8 +70,6 @@ def test_only_the_best_weights_stay(tmp_path: Path) -> None:
 def test_the_result_is_stored_as_the_base_is_even_if_its_config_says_otherwise(
     model_folder: Callable[..., Path], tokenizer: Any, tmp_path: Path
 ) -> None:
-    import shutil
-
     from safetensors.torch import load_file
 
     base = tmp_path / "base"

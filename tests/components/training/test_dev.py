@@ -28,6 +28,15 @@ def test_patience_counts_scores_since_the_best() -> None:
     assert not out_of_patience([], 1)
 
 
+def test_values_that_are_not_finite_are_on_no_curve() -> None:
+    history = [
+        {"loss": 2.0, "kl": float("nan"), "step": 1},
+        {"loss": float("inf"), "step": 2},
+        {"loss": 1.0, "step": 3},
+    ]
+    assert curves_of(history, {"loss": "loss", "kl": "kl"}) == {"loss": [(1.0, 2.0), (3.0, 1.0)]}
+
+
 def test_curves_are_named_and_keep_their_steps() -> None:
     assert curves_of(HISTORY, {"loss": "loss", "dev_score": "dev"}) == {
         "loss": [(1.0, 2.0), (2.0, 1.0)],

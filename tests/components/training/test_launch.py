@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from components.errors import TrainingError
 from components.params import LauncherParams
-from components.training.launch import WORKER, launch, launch_command
+from components.training.launch import WORKER, is_main, launch, launch_command, once
 
 ROOT = Path(__file__).resolve().parents[3]
 FOUR = LauncherParams(kind="accelerate", processes=4)
@@ -31,6 +31,17 @@ def test_one_process_and_launched_processes_do_the_work_themselves(monkeypatch: 
     monkeypatch.setenv(WORKER, "1")
     launch(FOUR, "no.such.module", [], lambda: done.append("worker"))
     assert done == ["here", "worker"]
+
+
+def test_a_process_that_is_alone_is_the_main_one_and_prepares_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[int] = []
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert is_main()
+    assert once(lambda: once(lambda: prepared.append(1) or "made")) == "made"
+    assert prepared == [1]
+    monkeypatch.setenv("RANK", "1")
+    assert not is_main()
 
 
 def test_one_process_that_is_to_share_out_its_weights_is_refused() -> None:

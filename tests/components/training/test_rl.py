@@ -1,13 +1,17 @@
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from components.errors import DataError
+from components.errors import DataError, TrainingError
+from components.methods.grpo.probe import selected
+from components.methods.grpo.selection import schedule
 from components.methods.grpo.settings import GrpoParams
 from components.methods.grpo.training import train_rl
 from components.models import open_model
@@ -107,9 +111,56 @@ def test_prompts_are_probed_with_the_callers_sampler_and_chosen_by_variance(
         return [letters if varies else [letters[0]] * 4 for varies in varied]
 
     all_probed = PARAMS.model_copy(update={"probe_prompts": 100, "easy_share": 0.0})
-    train_rl(task, all_probed, reward, NullTracker(), answer)
+    trained = train_rl(task, all_probed, reward, NullTracker(), answer)
     kept = json.loads((task.work / "selection.json").read_text())
-    assert kept == {"probed": 8, "varied": [1, 3], "easy": []}
+    assert {name: kept[name] for name in ("probed", "varied", "easy")} == {"probed": 8, "varied": [1, 3], "easy": []}
+    assert trained.prepared == kept["seconds"] > 0
+
+
+class Counted:
+    """A probe in which every prompt varies; counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def rewards(self, task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probed: list[int]) -> Any:
+        self.asked += 1
+        return [[0.0, 1.0] for _ in probed]
+
+
+def test_without_a_probe_a_short_training_takes_a_seeded_part_of_the_prompts(make_task: MakeTask) -> None:
+    unprobed, probe = PARAMS.model_copy(update={"probe_prompts": 0}), Counted()
+    taken = {
+        seed: schedule(selected(make_task(seed=seed), unprobed, (None, None), probe), 2, random.Random(seed))
+        for seed in (1, 2)
+    }
+    # random.Random(1).sample(range(8), 8) begins with 2 and 4, that of 2 with 0 and 7
+    assert {seed: sorted(rows) for seed, rows in taken.items()} == {1: [2, 4], 2: [0, 7]}
+    assert probe.asked == 0
+
+
+def test_a_choice_of_prompts_is_kept_for_its_training_and_made_again_for_another(make_task: MakeTask) -> None:
+    task, probe = make_task(), Counted()
+    task.work.mkdir()
+    model: Any = SimpleNamespace(eval=lambda: None, train=lambda: None)
+    first = selected(task, PARAMS, (model, None), probe, "one")
+    assert selected(task, PARAMS, (model, None), probe, "one") == first
+    assert (probe.asked, len(first.varied)) == (1, 6)
+    selected(task, PARAMS, (model, None), probe, "another")
+    assert probe.asked == 2
+
+
+def test_checkpoints_that_learnt_from_another_reward_are_refused(make_task: MakeTask, sample: Sample) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train_rl(make_task(score_dev=Judge(0.1, 0.2), rewarded_by="before"), PARAMS, reward, NullTracker(), sample)
+    with pytest.raises(TrainingError, match=r"expected checkpoints of these settings, data, rewards and weights"):
+        train_rl(make_task(score_dev=Judge(0.3), rewarded_by="after"), PARAMS, reward, NullTracker(), sample)
+    train_rl(make_task(score_dev=Judge(0.3), rewarded_by="before"), PARAMS, reward, NullTracker(), sample)
+
+
+def test_a_training_that_nothing_rewards_has_the_identity_that_it_always_had(make_task: MakeTask) -> None:
+    assert make_task().identity(PARAMS) == make_task(rewarded_by="").identity(PARAMS)
+    assert make_task().identity(PARAMS) != make_task(rewarded_by="a scorer").identity(PARAMS)
 
 
 def test_the_reward_gets_the_example_of_each_completion(make_task: MakeTask, sample: Sample) -> None:

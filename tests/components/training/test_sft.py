@@ -1,6 +1,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from components.methods.sft.trainer import AnswerTrainer
 from components.methods.sft.training import train_sft
 from components.models import open_model
 from components.params import LoraParams
+from components.records import Rung, read_record, write_record
 from components.tracking import NullTracker
 from components.training import TrainingTask
 from components.training.memory import recomputed
@@ -118,25 +120,70 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_leaves_the_old_result(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_step_without_a_finite_gradient_is_left_out_and_several_end_the_training(
-    make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    undefined, losses = {2}, iter(range(1, 100))
+FOUR_STEPS = PARAMS.model_copy(update={"batch_examples": 2, "device_batch_examples": 2, "epochs": 1, "evaluations": 1})
+
+
+@pytest.fixture
+def undefined(monkeypatch: pytest.MonkeyPatch) -> Callable[[set[int]], list[float]]:
+    """Makes the loss NaN at some steps of the next training; returns the list that its losses go to."""
     loss_of = AnswerTrainer.compute_loss
 
-    def loss(*args: Any, **kwargs: Any) -> Any:
-        return loss_of(*args, **kwargs) * (float("nan") if next(losses) in undefined else 1.0)
+    def make(steps: set[int]) -> list[float]:
+        losses: list[float] = []
 
-    monkeypatch.setattr(AnswerTrainer, "compute_loss", loss)
-    params = PARAMS.model_copy(update={"batch_examples": 2, "device_batch_examples": 2, "epochs": 1, "evaluations": 1})
-    train_sft(make_task(), params, NullTracker())
+        def loss(*args: Any, **kwargs: Any) -> Any:
+            result = loss_of(*args, **kwargs) * (float("nan") if len(losses) + 1 in steps else 1.0)
+            losses.append(float(result))
+            return result
+
+        monkeypatch.setattr(AnswerTrainer, "compute_loss", loss)
+        return losses
+
+    return make
+
+
+def test_a_step_without_a_finite_gradient_is_left_out_and_several_end_the_training(
+    make_task: MakeTask,
+    tmp_path: Path,
+    undefined: Callable[[set[int]], list[float]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    undefined({2})
+    train_sft(make_task(), FOUR_STEPS, NullTracker())
     assert "Step 2 has a gradient of nan" in caplog.text
     weights = load_file(tmp_path / "out" / "model.safetensors")
     assert all(bool(torch.isfinite(weight).all()) for weight in weights.values())
 
-    undefined, losses = {1, 2, 3}, iter(range(1, 100))
+    undefined({1, 2, 3})
     with pytest.raises(TrainingError, match=r"finite loss, found nan and a gradient of nan at step 3, as in the 2"):
-        train_sft(make_task(work=tmp_path / "other"), params, NullTracker())
+        train_sft(make_task(work=tmp_path / "other"), FOUR_STEPS, NullTracker())
+
+
+def test_a_step_that_is_left_out_spoils_no_later_loss_and_no_record(
+    make_task: MakeTask, tmp_path: Path, undefined: Callable[[set[int]], list[float]]
+) -> None:
+    losses, ledger = undefined({2}), Ledger()
+    trained = train_sft(make_task(), FOUR_STEPS, ledger)
+    assert trained.curves["loss"] == [
+        (step, pytest.approx(losses[step - 1], abs=1e-4)) for step in (1, 3, 4)
+    ]  # 2 is left out
+    assert len([values for _, values in ledger.told if "train/loss" in values]) == 3
+    made = Rung(
+        name="sft", method="sft", makes="model", params_hash="p", data_hash="d", seed=1, git_commit="c",
+        seconds=trained.seconds, curves=trained.curves,
+    )  # fmt: skip
+    write_record(tmp_path / "result.json", made)
+    assert read_record(tmp_path / "result.json", Rung) == made
+
+
+def test_a_loss_that_is_logged_for_several_steps_is_the_mean_of_those_that_were_taken(
+    make_task: MakeTask, monkeypatch: pytest.MonkeyPatch, undefined: Callable[[set[int]], list[float]]
+) -> None:
+    monkeypatch.setattr("components.training.dev.LOG_POINTS", 1)  # one for all four steps
+    losses = undefined({3})
+    trained = train_sft(make_task(), FOUR_STEPS, NullTracker())
+    taken = [losses[step - 1] for step in (1, 2, 4)]
+    assert trained.curves["loss"] == [(4, pytest.approx(fmean(taken), abs=1e-4))]
 
 
 def test_every_step_is_computed_without_cudnn_s_attention(make_task: MakeTask, monkeypatch: pytest.MonkeyPatch) -> None:

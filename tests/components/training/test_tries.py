@@ -8,8 +8,9 @@ from transformers import AutoTokenizer
 
 from components.engines.transformers_engine import TransformersEngine
 from components.errors import ConfigError, DataError
+from components.methods.grpo.probe import selected
 from components.methods.grpo.settings import GrpoParams
-from components.methods.grpo.tries import TrajectoryReward, Tries, TryProbe, as_rollouts, chosen, train_on_tries
+from components.methods.grpo.tries import TrajectoryReward, Tries, TryProbe, as_rollouts, train_on_tries
 from components.params import Limits
 from components.prompts import Prompt
 from components.records import Example, Message, ToolCall, Trajectory, Usage
@@ -82,10 +83,12 @@ def test_tasks_whose_tries_differ_in_reward_are_chosen_before_others(tmp_path: P
     tries = at_the_bell(reward, turns=1, turn_tokens=8)
     compute, opened = Compute.choose("fp32"), open_model(NANO)
     task.work.mkdir()
-    assert chosen(task, params, opened, TryProbe(tries, compute)) == [2] * 6
+    mix = selected(task, params, opened, TryProbe(tries, compute))
+    assert (mix.varied, mix.easy) == ((2,), ())
     assert trials == [(f"e{at}", trial) for at in range(4) for trial in range(2)]
-    unprobed = chosen(task, params.model_copy(update={"probe_prompts": 0}), opened, TryProbe(tries, compute))
-    assert sorted(unprobed[:4]) == [0, 1, 2, 3] and len(unprobed) == 6 and len(trials) == 8
+    unprobed = selected(task, params.model_copy(update={"probe_prompts": 0}), opened, TryProbe(tries, compute))
+    assert unprobed.varied == (1, 2, 0, 3)  # random.Random(3).sample(range(4), 4)
+    assert len(trials) == 8
 
 
 def test_a_model_is_trained_on_its_own_tries_with_one_reward_each(tmp_path: Path) -> None:

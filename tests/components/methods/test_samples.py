@@ -1,0 +1,101 @@
+"""Samples of a model's own answers: when they are drawn anew, and how long that took."""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from components.methods import Job, samples
+from components.methods.samples import Sampled, SamplingParams, drawing_seconds, scored_samples
+from components.methods.trained import made_of
+from components.records import Completion, Example, Score
+from components.training import Trained
+from tests.components.methods import small
+
+PARAMS = SamplingParams(sampled_prompts=4, generations=2)
+
+
+class Passes:
+    """Passes all answers, or none."""
+
+    def __init__(self, *, passes: bool) -> None:
+        self.passes = passes
+
+    def score(self, example: Example, completion: Completion) -> Score:
+        return Score(value=float(self.passes), passed=self.passes)
+
+
+class Drawing:
+    """In the place of a model; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def draw(self, part: Sequence[Example], seed: int, temperature: float, n: int) -> list[list[Completion]]:
+        self.asked += [example.id for example in part]
+        return [[Completion.of_text(example.id, "{}")] * n for example in part]
+
+
+@pytest.fixture
+def drawing(monkeypatch: pytest.MonkeyPatch) -> Drawing:
+    model = Drawing()
+    monkeypatch.setattr(Job, "open_model", lambda self, folder: model)
+    return model
+
+
+def test_samples_are_scored_anew_by_a_scorer_whose_file_was_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawing: Drawing
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_scorer.py").write_text("# with a mistake", encoding="utf-8")
+    importlib.invalidate_caches()
+    workload = small.workload(scorer={"weighted": {"own_scorer:Passes": 1.0}})
+    of = small.job(tmp_path, workload=workload, scorer=Passes(passes=False))
+    assert [prompt.passed for prompt in scored_samples(of, PARAMS)] == [()] * 4
+    assert scored_samples(of, PARAMS)[0].passed == ()
+    assert len(drawing.asked) == 4  # once
+
+    (tmp_path / "own_scorer.py").write_text("# without it", encoding="utf-8")
+    mended = replace(of, scorer=Passes(passes=True))
+    assert [prompt.passed for prompt in scored_samples(mended, PARAMS)] == [("{}",)] * 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "again"),
+    [
+        ({"workload": small.workload(prompts=["long", "short"], constrained=["short"])}, True),
+        ({"workload": small.workload(prompts=["long", "short"], constrained=["long"])}, False),
+        ({"profile": small.profile(model={"path": "model", "precision": "bf16"})}, True),
+        ({"rung": "another"}, False),
+    ],
+)
+def test_what_an_answer_depends_on_draws_anew_and_nothing_else_does(
+    tmp_path: Path, drawing: Drawing, changes: dict[str, Any], *, again: bool
+) -> None:
+    of = small.job(tmp_path)
+    scored_samples(of, PARAMS)
+    scored_samples(replace(of, **changes), PARAMS)
+    assert len(drawing.asked) == (8 if again else 4)
+
+
+def test_the_time_of_drawing_is_kept_with_samples_and_is_part_of_the_rungs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawing: Drawing
+) -> None:
+    of, clock = small.job(tmp_path), iter((10.0, 13.0, 20.0, 24.0))  # start and end of two batches
+    monkeypatch.setattr(samples, "BATCH", 2)
+    monkeypatch.setattr(samples, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    assert drawing_seconds(scored_samples(of, PARAMS)) == 7.0
+    assert drawing_seconds(scored_samples(of, PARAMS)) == 7.0  # which looks at no clock
+    trained = Trained(
+        best_step=1, dev_score=0.5, steps=1, seconds=20.0, prepared=5.0, examples_per_second=1.0, curves={}
+    )
+    assert made_of(of, trained, 4, drawing=7.0).seconds == 32.0
+
+
+def test_samples_of_earlier_versions_took_no_known_time() -> None:
+    earlier = '{"example_id": "a", "texts": ["b"], "scores": [null]}'
+    assert drawing_seconds([Sampled.model_validate_json(earlier)]) == 0.0
