@@ -14,7 +14,7 @@ from jsonschema.exceptions import ValidationError
 
 from components.data.texts import clean
 from components.schema import composed
-from components.scorers.patterns import SchemaValidator, errors
+from components.schema.patterns import SchemaValidator, errors
 
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 MESSAGE_CHARACTERS = 160

@@ -145,5 +145,5 @@ def parsed(answer: str, workload: Workload) -> dict[str, Any]:
 
 
 def _label(value: Any) -> str | None:
-    """A label as the table shows it; other values are written as JSON, and are not labels."""
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    """A label as the table shows it; other values are written so that none is taken for a label: 5 is not "5"."""
+    return value if value is None or isinstance(value, str) else f"{json.dumps(value)} (not a text)"

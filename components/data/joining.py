@@ -7,15 +7,14 @@ been gone on from, the latest that nothing followed is taken. What is to be trai
 
 import hashlib
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from components.records import Message, Record, StopReason, Tool, Trace, Trajectory, Usage, choices_id
+from components.records.messages import is_failure
 
 MOST_APART_S = 86_400.0
-_TOLD = re.compile(r"(?:(?:an )?error|traceback)\b", re.IGNORECASE)  # what frameworks make of a tool's failure
 
 
 class Joined(Record):
@@ -93,15 +92,6 @@ def refusal(trajectory: Trajectory, name: str = "") -> str | None:
     )
 
 
-def is_failure(result: str) -> bool:
-    """Whether a tool's answer tells of a failure: JSON with an `error`, or words that begin so."""
-    try:
-        value = json.loads(result)
-    except (ValueError, RecursionError):
-        return _TOLD.match(result.lstrip()) is not None
-    return isinstance(value, dict) and bool(value.get("error"))  # pyright: ignore[reportUnknownMemberType]
-
-
 def _names(trace: Trace) -> Iterator[bytes]:
     """A name for each beginning of a conversation of this sender; the last one includes the answer."""
     name = "\0".join((trace.workload, trace.caller, trace.customer)).encode()
@@ -125,16 +115,27 @@ def _ends(trace: Trace) -> set[bytes]:
 
 
 def _connect(turns: Sequence[_Turn]) -> None:
-    """Give each turn the one that it goes on from."""
-    ended: dict[bytes, list[_Turn]] = defaultdict(list)
+    """Give each turn, in the order of time, the one that it goes on from.
+
+    Of those that ended alike only the latest is looked at, and the latest that nothing followed: all others are older.
+    """
+    latest: dict[bytes, _Turn] = {}
+    loose: dict[bytes, list[_Turn]] = defaultdict(list)  # what nothing followed
     for turn in turns:
-        known = [ended[name] for name in turn.names[:-1] if name in ended]
-        near = [earlier for earlier in (known[-1] if known else ()) if turn.trace.at - earlier.trace.at <= MOST_APART_S]
-        if near:
-            turn.parent = next((earlier for earlier in reversed(near) if not earlier.children), near[-1])
-            turn.parent.children.append(turn)
+        name = next((name for name in reversed(turn.names[:-1]) if name in latest), None)
+        if name is not None:
+            free = loose[name]
+            earlier = free.pop() if free and _is_near(free[-1], turn) else latest[name]
+            if _is_near(earlier, turn):
+                turn.parent = earlier
+                earlier.children.append(turn)
         if not turn.trace.failed:
-            ended[turn.names[-1]].append(turn)
+            latest[turn.names[-1]] = turn
+            loose[turn.names[-1]].append(turn)
+
+
+def _is_near(earlier: _Turn, turn: _Turn) -> bool:
+    return turn.trace.at - earlier.trace.at <= MOST_APART_S
 
 
 def _leaves(turns: Sequence[_Turn]) -> list[_Turn]:

@@ -8,6 +8,7 @@ phone numbers in one of the countries below, or follow a word that says what it 
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from components.data import check_digits
@@ -19,7 +20,8 @@ _EMAIL = re.compile(r"(?<![\w.%+'’-])['’.%+-]*+(\w[\w.%+'’-]*+@(?:[\w-]++\
 _SPELT = re.compile(
     r"(?<![\w.+-])\w[\w.+-]{0,63}+ ?[\[(]at[\])] ?[\w-]{1,63}+(?: ?(?:[\[(]dot[\])]|\.) ?[\w-]{1,63}+)+", re.IGNORECASE
 )
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ .-]{0,2}[A-Za-z0-9]){11,30}")
+# Only looks ahead, so that an order number which reads like the start of one hides none behind it.
+_IBAN = re.compile(r"(?<![A-Za-z0-9])(?=([A-Za-z]{2}\d{2}(?:[ .-]{0,2}[A-Za-z0-9]){11,30}))")
 _MONTH = r"(?:de |of )?[^\W\d_]{3,12}\.?,? (?:de )?"
 _DATE = (
     r"\d{1,4} ?[./-] ?\d{1,2} ?[./-] ?\d{2,4}|\d{1,2}(?:st|nd|rd|th|\.)? " + _MONTH + r"\d{4}"
@@ -112,11 +114,16 @@ def emails(text: str) -> list[Span]:
 
 def ibans(text: str) -> list[Span]:
     """The spans of IBANs with right check digits, or after the word IBAN."""
-    return [span for match in _IBAN.finditer(text) if (span := _iban(text, match)) is not None]
+    spans: list[Span] = []
+    for match in _IBAN.finditer(text):
+        span = _iban(text, match)
+        if span is not None and (not spans or spans[-1][1] <= span[0]):
+            spans.append(span)
+    return spans
 
 
 def _iban(text: str, match: re.Match[str]) -> Span | None:
-    letters = re.sub(r"[ .-]", "", match[0]).upper()
+    letters = re.sub(r"[ .-]", "", match[1]).upper()
     length = IBAN_LENGTHS.get(letters[:2], 0)
     if not 0 < length <= len(letters):
         return None
@@ -168,7 +175,48 @@ def _of_chain(text: str, chain: re.Match[str]) -> Iterator[Span]:
         kind = _kind(text, start, groups[last - 1][1], digits[first:last])
         if kind is not None:
             yield start, groups[last - 1][1], kind
+        else:
+            yield from _of_parts(text, start, groups[first:last])
         first = last
+
+
+def _of_parts(text: str, start: int, groups: list[tuple[int, int]]) -> Iterator[Span]:
+    """The personal data in groups that are none together: beside another number, with a blank between.
+
+    Where a sign or a word says what it is, its own blanks may lie in it; elsewhere its form has to say it.
+    """
+    parts, place, before = _parted(text, groups), 0, _before(text, start)
+    code = _is_code(before)
+    named = text.startswith(("+", "(+", "00"), start) or _ID_WORD.search(before) is not None
+    called = not code and _PHONE_WORD.search(before) is not None
+    while place < len(parts):
+        first = parts[place][0][0]
+        begin = first - (text[first - 1] == "(") if place else start
+        said = named and place == 0
+        if said or (called and begin < start + BEFORE):
+            most = _MOST
+        else:  # a code, and bare digits beside it, are none
+            most = int(not code or (place > 0 and len(parts[place]) > 1))
+        for count in range(min(most, len(parts) - place), 0, -1):
+            some = [group for part in parts[place : place + count] for group in part]
+            kind = _kind(text, begin, some[-1][1], [text[low:high] for low, high in some], by_words=said)
+            if kind is not None:
+                yield begin, some[-1][1], kind
+                place += count
+                break
+        else:
+            place += 1
+
+
+def _parted(text: str, groups: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """Groups of digits, parted at blanks; a bracket that closes belongs to what follows it."""
+    parts = [groups[:1]]
+    for (_, end), group in pairwise(groups):
+        between = text[end : group[0]]
+        if " " in between and ")" not in between:
+            parts.append([])
+        parts[-1].append(group)
+    return parts
 
 
 def _card_at(digits: list[str], first: int) -> int:
@@ -181,9 +229,14 @@ def _card_at(digits: list[str], first: int) -> int:
     return 0
 
 
-def _kind(text: str, start: int, end: int, groups: list[str]) -> str | None:
-    """The kind of personal data in groups of digits, or None."""
-    before = text[max(0, start - BEFORE) : start].rpartition("\n")[2]
+def _before(text: str, start: int) -> str:
+    """What may say, on the line before a number, what it is."""
+    return text[max(0, start - BEFORE) : start].rpartition("\n")[2]
+
+
+def _kind(text: str, start: int, end: int, groups: list[str], *, by_words: bool = True) -> str | None:
+    """The kind of personal data in groups of digits, or None; without words, only their form counts."""
+    before = _before(text, start) if by_words else ""
     shape, digits = tuple(map(len, groups)), "".join(groups)
     if 8 <= len(digits) <= 15 and _ID_WORD.search(before):
         return "id"
@@ -208,7 +261,7 @@ def _is_phone(first: str, digits: str, shape: tuple[int, ...], before: str, inte
     if digits.startswith("00"):
         return len(digits) <= _MOST + 2 and _valid_abroad(digits[2:])
     called = _PHONE_WORD.search(before) is not None
-    if called and len(digits) <= 13 and not re.fullmatch(r"(?:19|20)\d{6}", digits):
+    if called and _FEWEST <= len(digits) <= 13 and not re.fullmatch(r"(?:19|20)\d{6}", digits):
         return True
     lengths = range(9, 13) if digits[0] == "0" else range(9, 12)
     if digits[0] == "0" or first == "(":

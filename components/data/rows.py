@@ -59,7 +59,11 @@ def _date_texts(meaning: Understood) -> list[str | None]:
     values = meaning.columns[meaning.date].values
     filled = iso_dates([value for value in values if value is not None])
     if filled is None:
-        raise DataError(f"expected dates in `{meaning.date}`, found other values, such as {str(values[0])[:40]!r}")
+        found = next(str(value) for value in values if value is not None)[:40]
+        raise DataError(
+            f"expected dates in `{meaning.date}` that can be read in one way (2024-12-31, 31.12.2024), found others, "
+            f"such as {found!r}"
+        )
     dates = iter(filled)
     return [None if value is None else next(dates) for value in values]
 

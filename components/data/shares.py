@@ -8,5 +8,9 @@ import hashlib
 
 def falls_in(share: float, purpose: str, name: str) -> bool:
     """Whether a name belongs to a share, in [0, 1]; draws for different purposes are independent."""
-    drawn = int.from_bytes(hashlib.sha256(f"{purpose} {name}".encode()).digest()[:8])
-    return drawn < share * 2**64
+    return drawn(purpose, name) < share * 2**64
+
+
+def drawn(purpose: str, name: str) -> int:
+    """What a name draws for a purpose, uniformly from [0, 2⁶⁴)."""
+    return int.from_bytes(hashlib.sha256(f"{purpose} {name}".encode()).digest()[:8])

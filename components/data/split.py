@@ -4,7 +4,6 @@ Decides sizes, and keeps rows that belong together (groups and near-duplicates) 
 itself has put into different splits are found here and quarantined by the contract.
 """
 
-import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -12,6 +11,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from components.data.shares import drawn
 from components.data.sources import Part, Row
 from components.errors import ConfigError, DataError
 from components.params import SPLITS, FileSource, GeneratedSource, HuggingFaceSource, SplitName, Workload
@@ -73,7 +73,7 @@ def assign(rows: Sequence[Row], alike: Sequence[int], workload: Workload) -> Pla
 
     A generated source gets exactly its sizes, in the order of generation; surplus rows are left out. For others, rows
     keep the split of their file, and evaluation splits without a file get their share of the rows of `all` (or of train
-    if there is no `all`), drawn with the source's seed.
+    if there is no `all`), in an order that the source's seed and each row draw by themselves.
 
     Raises:
         ConfigError: A generated source has no size for a split.
@@ -144,7 +144,7 @@ def _by_shares(rows: Sequence[Row], bundles: list[list[int]], source: FileSource
     given = set[str](source.files if isinstance(source, FileSource) else source.splits)
     pool: Part = "all" if "all" in given else "train"
     free = [bundle for bundle in bundles if all(rows[index].part == pool for index in bundle)]
-    random.Random(f"split/{source.shares.seed}").shuffle(free)
+    free.sort(key=lambda bundle: _draw(rows[bundle[0]], source.shares.seed))
     n = sum(row.part == pool for row in rows)
     room: dict[SplitName, int] = {}
     for split in EVALUATION:
@@ -157,6 +157,17 @@ def _by_shares(rows: Sequence[Row], bundles: list[list[int]], source: FileSource
     splits |= cut
     splits["train"] = [index for index, row in enumerate(rows) if row.part in (pool, "train") and index not in taken]
     return splits
+
+
+def _draw(first: Row, seed: int) -> int:
+    """What a bundle draws by its first row: its group, else what it asks.
+
+    Other rows, ids and places in the file have no say. So data that grow or shrink leave nearly all rows in their
+    splits, and the gate does not ask what a champion has learnt from.
+    """
+    example = first.example
+    name = example.group if example.group not in ("", example.id) else "\n".join(first.asked)
+    return drawn(f"split/{seed}", name)
 
 
 def _fill(bundles: Iterable[list[int]], room: dict[SplitName, int]) -> tuple[Places, dict[SplitName, int]]:

@@ -6,7 +6,7 @@ on needs the schemas of its tools: without them a trace, or a conversation that 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from components.data.reading.objects import loads
 from components.data.reading.spans import holds_spans
 from components.data.reading.traces import Traced, traced
 from components.errors import DataError
-from components.records import Message, Record, Trajectory, Usage
+from components.records import Message, Record, Trajectory, Usage, read_jsonl
 
+ENDING = ".trajectories.jsonl"
+_ENDINGS = (".gz", ".json", ".jsonl", ".ndjson", ".trajectories")
 Translate = Callable[[Mapping[str, Any], list[Any]], Mapping[str, Any]]
 _REWARDS = ("reward", "score")
 
@@ -30,6 +32,22 @@ class Imported(Record):
     task: str
     trial: int | None
     trajectory: Trajectory
+
+
+def beside(path: Path) -> Path:
+    """Where the tries of a file are written by default: in its folder, under its name without known endings."""
+    name = path.name
+    while (ending := Path(name).suffix).lower() in _ENDINGS:
+        name = name.removesuffix(ending)
+    return path.with_name(name + ENDING)
+
+
+def holds(path: Path, tries: Sequence[Trajectory]) -> bool:
+    """Whether a file has these tries, and nothing else."""
+    try:
+        return read_jsonl(path, Trajectory) == list(tries)
+    except DataError:
+        return False
 
 
 def read_trajectories(path: Path, translate: Translate | None = None) -> list[Trajectory]:
@@ -49,7 +67,8 @@ def read_trajectories(path: Path, translate: Translate | None = None) -> list[Tr
     spans = [record for record, _ in records if holds_spans(record)]
     rest = [(record, where) for record, where in records if not holds_spans(record)]
     entries = [_of_trace(entry, path) for entry in traced(spans, translate)] if spans else []
-    return _numbered([*entries, *(_of_record(record, where) for record, where in rest)])
+    entries += [_of_record(record, where) for record, where in rest]
+    return _numbered([Imported.model_validate(_whole(entry.model_dump())) for entry in entries])
 
 
 def _records(text: str, path: Path) -> Iterator[tuple[Mapping[str, Any], str]]:
@@ -167,6 +186,15 @@ def _reward(value: Any, where: str) -> float | None:
     if not isinstance(value, int | float):
         raise DataError(f"expected a reward as a number, found {str(value)[:60]!r} ({where})")
     return float(value)
+
+
+def _whole(value: Any) -> Any:
+    r"""A value in whose texts no half of a surrogate pair is left: JSON can say `\ud83d`, and nothing can write it."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_whole(key): _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _numbered(entries: list[Imported]) -> list[Trajectory]:

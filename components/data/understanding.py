@@ -12,7 +12,7 @@ from typing import Any, Literal
 from unicodedata import normalize
 
 from components.data.columns import LABEL_CHARACTERS, cell, is_free, object_of, schema_of
-from components.data.dates import iso_dates
+from components.data.dates import iso_dates, look_like_dates
 from components.data.reading.conversations import parsed
 from components.data.reading.folders import Source
 from components.errors import ConfigError, DataError
@@ -146,7 +146,7 @@ def _inputs(columns: Mapping[str, Column], assigned: Mapping[str, str], meaning:
     given = [columns[name] for name, role in assigned.items() if role == "input" and name in columns]
     if given:
         return given
-    free = [column for column in columns.values() if column.name not in assigned]
+    free = [column for column in columns.values() if column.name not in assigned and not _is_time(column, ())]
     lengths: dict[str, float] = {}
     for column in free:
         texts = [value for value in column.filled if isinstance(value, str)]
@@ -199,16 +199,33 @@ def _place(meaning: Understood, column: Column, texts: list[Column], answers: li
         meaning.group = column.name
     elif _SURE_ID.fullmatch(plain) and not _in_texts(column, texts) and plain not in _ANSWERS:
         meaning.left_out[column.name] = "an id that repeats" if distinct < len(filled) else "another id"
-    elif _TIME.fullmatch(plain) and (dates := iso_dates(filled)) is not None:
-        if meaning.date is None and dates:
-            meaning.date = column.name
-        else:
-            meaning.left_out[column.name] = "a time stamp"
+    elif _is_time(column, texts):
+        _date(meaning, column)
     elif column.is_nested:
         return _nested(meaning, column, answers)
     else:
         return _scalar(meaning, column, texts, answers)
     return None
+
+
+def _is_time(column: Column, texts: Sequence[Column]) -> bool:
+    """Whether a column called one has dates; if not all are read, those copied from their texts are answers."""
+    if not _TIME.fullmatch(column.plain):
+        return False
+    dates = iso_dates(column.filled)
+    if dates is not None and None not in dates:
+        return True
+    return look_like_dates(column.filled) and not _in_texts(column, texts)
+
+
+def _date(meaning: Understood, column: Column) -> None:
+    """Take the first column whose dates can be read for the rows' date."""
+    if iso_dates(column.filled) is None:
+        meaning.left_out[column.name] = "dates whose day and month could be either, or in a form that is not read"
+    elif meaning.date is None:
+        meaning.date = column.name
+    else:
+        meaning.left_out[column.name] = "a time stamp"
 
 
 def _nested(meaning: Understood, column: Column, answers: list[Column]) -> None:

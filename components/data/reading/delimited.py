@@ -149,9 +149,26 @@ def _is_merged(cells: list[str], dialect: Dialect) -> bool:
 def _by_line(
     text: str, dialect: Dialect, skipped: int, quoted: list[tuple[list[str], int]]
 ) -> list[tuple[list[str], int]]:
-    """A row per line, with quotes as text, if all lines have the same number of cells; else the quoted rows."""
+    """A row per line, with quotes as text, if all lines have the same number of cells; else the quoted rows.
+
+    Where the quoted rows have that number too, they stay unless lines that they join read like rows: texts with a line
+    break and a delimiter are common, those with a tab are not.
+    """
     rows = [(cells, line + skipped) for cells, line in Dialect(dialect.delimiter, None).read(text) if cells]
-    return rows if len({len(cells) for cells, _ in rows}) == 1 else quoted
+    by_line, by_quotes = ({len(cells) for cells, _ in some} for some in (rows, quoted))
+    if len(by_line) != 1 or (by_line == by_quotes and dialect.delimiter != "\t" and not _are_rows(rows, quoted)):
+        return quoted
+    return rows
+
+
+def _are_rows(rows: list[tuple[list[str], int]], quoted: list[tuple[list[str], int]]) -> bool:
+    """Whether lines that quotes would join have a known value in every column whose values recur, such as labels."""
+    whole = [(cells, line) for cells, line in quoted if not any("\n" in cell for cell in cells)]
+    lines = {line for _, line in whole}
+    columns = enumerate(zip(*(cells for cells, _ in whole), strict=True))
+    known = {index: set(column) - {""} for index, column in columns if 2 * len(set(column)) <= len(column)}
+    joined = [cells for cells, line in rows if line not in lines]
+    return bool(known) and all(cells[index] in values for cells in joined for index, values in known.items())
 
 
 def _whole_rows(text: str, dialect: Dialect, skipped: int) -> tuple[list[tuple[list[str], int]], int]:

@@ -5,7 +5,6 @@ Decides which files of a folder have rows, and, by its name, which part of the s
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -296,23 +295,16 @@ def _matched(tables: list[Table], notes: list[str]) -> list[Table]:
 
 def _shaped(path: Path, parts: dict[Part, Table], notes: list[str], options: Options) -> Source:
     """The parts, interpreted as records of the program that wrote them."""
-    read: dict[Part, Table] = {}
-    kinds: Counter[str] = Counter()
-    systems: Counter[str] = Counter()
-    roles: dict[str, str] = {}
-    for part, table in parts.items():
-        read[part], form = shaped(table, options.translate)
-        notes += table.notes
-        if form is not None:
-            kinds[form.kind] += 1
-            systems += form.systems
-            roles |= form.roles
-            notes += form.notes
-            if not read[part].rows:
-                raise DataError(f"expected questions with answers, found {form.kind} with {_lacking(table)} ({path})")
-    kind = next(iter(kinds), "rows")
-    system = systems.most_common(1)[0][0] if systems and "system" not in roles else ""
-    return Source(read, kind, tuple(dict.fromkeys(notes)), roles, system)
+    tables, form = shaped(list(parts.values()), options.translate)
+    read: dict[Part, Table] = dict(zip(parts, tables, strict=True))
+    notes += [note for table in parts.values() for note in table.notes]
+    if form is None:
+        return Source(read, "rows", tuple(dict.fromkeys(notes)))
+    for part, table in read.items():
+        if not table.rows:
+            raise DataError(f"expected questions with answers, found {form.kind} with {_lacking(parts[part])} ({path})")
+    system = form.systems.most_common(1)[0][0] if form.systems and "system" not in form.roles else ""
+    return Source(read, form.kind, tuple(dict.fromkeys([*notes, *form.notes])), form.roles, system)
 
 
 def _lacking(table: Table) -> str:

@@ -20,9 +20,8 @@ Translate = spans.Translate
 
 @dataclass
 class Shaped:
-    """Rows from a known form: `systems` counts system prompts; `roles` are the columns' roles if the form has them."""
+    """A known form: `systems` counts system prompts; `roles` are the columns' roles if the form has them."""
 
-    rows: list[Row | None]
     kind: str
     roles: dict[str, str] = field(default_factory=dict[str, str])
     systems: Counter[str] = field(default_factory=Counter[str])
@@ -39,36 +38,53 @@ class Shape:
     settle: Callable[[Sequence[Row | None]], None] = lambda rows: None  # what can only be told from all rows
 
 
-def shaped(table: Table, translate: Translate | None = None) -> tuple[Table, Shaped | None]:
-    """The table as rows of input and answer, with its form; None if the form is unknown.
+def shaped(tables: Sequence[Table], translate: Translate | None = None) -> tuple[list[Table], Shaped | None]:
+    """A source's tables as rows of input and answer, with the form of the first that has one; None if none has.
 
-    `translate` is MLflow's translation of a span's attributes (`components.registry.translation`).
+    Each table may have a form of its own. What only all rows tell is told for all tables together, so that they have
+    the same inputs and answers. `translate` is MLflow's translation of a span's attributes
+    (`components.registry.translation`).
     """
-    table = spans.unpacked(table, translate)
-    sample = [row for row in table.rows[:200] if row]
-    shape = next(
-        (candidate for candidate in SHAPES if sum(candidate.is_one(row) for row in sample) > len(sample) / 2), None
-    )
-    if shape is None:
-        return table, None
-    rows = [shape.row(row) if shape.is_one(row) else None for row in table.rows]
-    shape.settle(rows)
-    form = Shaped(rows, shape.name)
-    _finish(form)
-    pairs = [(row, line) for row, line in zip(form.rows, table.lines, strict=True) if row is not None]
-    columns = dict.fromkeys(name for row, _ in pairs for name in row)
-    lost = len(form.rows) - len(pairs)
-    if lost:
-        form.notes.append(f"{lost:,} of {len(form.rows):,} records have no question or no answer, and are left out")
-    read = Table(
-        table.path, tuple(columns), tuple(row for row, _ in pairs), tuple(line for _, line in pairs), table.notes
-    )
+    tables = [spans.unpacked(table, translate) for table in tables]
+    shapes = [_shape(table) for table in tables]
+    known = list(dict.fromkeys(shape for shape in shapes if shape is not None))
+    if not known:
+        return tables, None
+    made: list[list[Row | None]] = [
+        [] if shape is None else [shape.row(row) if shape.is_one(row) else None for row in table.rows]
+        for table, shape in zip(tables, shapes, strict=True)
+    ]
+    for shape in known:
+        shape.settle([row for rows, own in zip(made, shapes, strict=True) if own is shape for row in rows])
+    form = Shaped(known[0].name)
+    _finish(form, [row for rows in made for row in rows])
+    read = [
+        table if shape is None else _filled(table, rows)
+        for table, shape, rows in zip(tables, shapes, made, strict=True)
+    ]
     return read, form
 
 
-def _finish(form: Shaped) -> None:
+def _shape(table: Table) -> Shape | None:
+    """The form of most of a table's records."""
+    sample = [row for row in table.rows[:200] if row]
+    return next(
+        (candidate for candidate in SHAPES if sum(candidate.is_one(row) for row in sample) > len(sample) / 2), None
+    )
+
+
+def _filled(table: Table, rows: Sequence[Row | None]) -> Table:
+    """The table of the rows that its records became, without the records that became none."""
+    pairs = [(row, line) for row, line in zip(rows, table.lines, strict=True) if row is not None]
+    columns = dict.fromkeys(name for row, _ in pairs for name in row)
+    return Table(
+        table.path, tuple(columns), tuple(row for row, _ in pairs), tuple(line for _, line in pairs), table.notes
+    )
+
+
+def _finish(form: Shaped, records: Sequence[Row | None]) -> None:
     """Take system prompts out of the rows unless they vary, and drop earlier turns if there are none."""
-    rows = [row for row in form.rows if row is not None]
+    rows = [row for row in records if row is not None]
     form.systems = Counter(str(row[SYSTEM]) for row in rows if row.get(SYSTEM))
     if len(form.systems) > max(3, 0.1 * len(rows)):
         form.notes.append(f"{len(form.systems):,} different system prompts: they are an input")
@@ -89,6 +105,9 @@ def _finish(form: Shaped) -> None:
             f"{earlier:,} of {len(rows):,} have earlier turns: the last answer is learnt, `{EARLIER}` holds what was "
             "said before it"
         )
+    if len(rows) < len(records):
+        lost = f"{len(records) - len(rows):,} of {len(records):,}"
+        form.notes.append(f"{lost} records have no question or no answer, and are left out")
     form.roles |= {name: role for name, role in ((INPUT, "input"), (EARLIER, "input"), (ANSWER, "answer"))}
     form.roles = {name: role for name, role in form.roles.items() if any(name in row for row in rows)}
 

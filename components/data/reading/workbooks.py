@@ -26,6 +26,12 @@ _DAMAGE = (
     ParseError, zipfile.BadZipFile, zlib.error, NotImplementedError,
 )  # fmt: skip
 
+# What Excel shows in a cell whose formula has no result.
+_ERRORS = {
+    "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#SPILL!", "#CALC!", "#FIELD!", "#BLOCKED!",
+    "#CONNECT!", "#UNKNOWN!", "#BUSY!", "#PYTHON!", "#EXTERNAL!", "#TIMEOUT!", "#GETTING_DATA",
+}  # fmt: skip
+
 Cells = tuple[int, list[Any]]
 
 
@@ -75,7 +81,7 @@ def _cells(sheet: Any) -> list[Cells]:
 def _value(cell: Any) -> Any:
     """A cell's value for JSON; None for a formula's error."""
     if isinstance(cell, str):
-        return None if not cell.strip() or (cell.startswith("#") and cell.endswith(("!", "?", "/A"))) else cell
+        return None if not cell.strip() or cell.strip() in _ERRORS else cell
     if isinstance(cell, datetime):
         return cell.date().isoformat() if cell.time() == time() else cell.isoformat(sep=" ")
     if isinstance(cell, date | time):

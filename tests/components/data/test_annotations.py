@@ -108,6 +108,17 @@ def test_prodigy_counts_what_was_accepted(tmp_path: Path) -> None:
     assert [(row["text"], row["answer"]["label"]) for row in got] == wanted
 
 
+def test_all_parts_of_prodigy_have_lists_where_one_has_several_options(tmp_path: Path) -> None:
+    for part, options in (("train", ["refund", "other"]), ("test", ["refund"])):
+        records = [{"text": f"{text} {part}", "accept": options, "answer": "accept"} for text, _ in ROWS]
+        (tmp_path / f"{part}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    parts = read_input(tmp_path, Options()).source.parts
+    assert {part: table.rows[0]["answer"] for part, table in parts.items()} == {
+        "train": {"label": ["refund", "other"]},
+        "test": {"label": ["refund"]},
+    }
+
+
 def test_prodigys_spans_are_pieces_of_the_text_and_not_a_trace(tmp_path: Path) -> None:
     records = [
         {"text": text, "spans": [{"start": 0, "end": 3, "label": label}], "answer": "accept"} for text, label in ROWS

@@ -25,7 +25,7 @@ def test_a_row_lists_all_its_failures(make_workload: MakeWorkload) -> None:
     assert set(findings.failures[1]) == {
         Failure("id is empty", "id is empty"),
         Failure("input is empty", "input is empty"),
-        Failure("intent does not match the schema", "intent is '5', not one of the 2 labels"),
+        Failure("intent does not match the schema", "intent is '5 (not a text)', not one of the 2 labels"),
         Failure("amount does not match the schema", "amount: True is not of type 'number', 'null'"),
         Failure(
             "answer does not match the schema",
@@ -56,6 +56,18 @@ def test_choices_of_text_are_label_sets_of_what_is_valid(make_workload: MakeWork
     }
     workload = make_workload(output={"type": "object", "properties": properties})
     assert label_sets(workload) == {"a": ["x", "y"], "b": ["x"], "d": ["x"]}
+
+
+def test_a_number_is_not_the_label_of_its_digits(make_workload: MakeWorkload) -> None:
+    properties = {"stars": {"enum": ["1", "2", "3", "4", "5"]}, "late": {"enum": ["true", "false"]}}
+    workload = make_workload(output={"type": "object", "properties": properties})
+    rows = [row("a", "hello", '{"stars": "5", "late": "true"}'), row("b", "you", '{"stars": 5, "late": true}')]
+    findings = validate(tabulate(rows, {}, [], workload), workload)
+    assert findings.failures.keys() == {1}
+    assert set(findings.failures[1]) == {
+        Failure("stars does not match the schema", "stars is '5 (not a text)', not one of the 5 labels"),
+        Failure("late does not match the schema", "late is 'true (not a text)', not one of the 2 labels"),
+    }
 
 
 def test_a_field_may_share_its_name_with_the_contracts_own_columns(make_workload: MakeWorkload) -> None:

@@ -159,6 +159,57 @@ def test_t7_names_with_blanks_are_mapped(make: Make, drafted: Drafted) -> None:
     assert report.rows == 60
 
 
+def dated(*dates: str, name: str = "received_at") -> list[dict[str, Any]]:
+    """Messages with labels, and dates in turn."""
+    return [{"text": sentence(n), "label": LABELS[n % 3], name: dates[n % len(dates)]} for n in range(60)]
+
+
+FORMS = [
+    ("03/04/2024", "05/06/2024"), ("5/12/24", "6/12/24"), ("12.05.24", "13.05.24"), ("1/5/24 13:45", "2/5/24 9:01"),
+    ("Mar 5, 2024", "April 12, 2024", "Dec 1, 2023"), ("5 March 2024", "12 April 2024", "1 December 2023"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dates", FORMS)
+def test_dates_that_cannot_be_read_are_neither_asked_for_nor_given(
+    make: Make, drafted: Drafted, dates: tuple[str, ...]
+) -> None:
+    path = make("dated.jsonl", lines(dated(*dates)))
+    workload, report = drafted(path)
+    assert (inputs(workload), list(properties(workload)), workload.dated_by) == (("text",), ["label"], None)
+    assert read_input(path).meaning.left_out == {
+        "received_at": "dates whose day and month could be either, or in a form that is not read"
+    }
+    assert report.quarantined == {}
+
+
+def test_a_few_cells_that_are_no_dates_are_empty(make: Make, drafted: Drafted) -> None:
+    rows = dated(*(f"2024/03/{day:02d}" for day in range(1, 29)))
+    rows[7]["received_at"] = "n/a"
+    path = make("dated.jsonl", lines(rows))
+    workload, _ = drafted(path)
+    assert (list(properties(workload)), workload.dated_by) == (["label"], "received_at")
+    reading = read_input(path)
+    written = [row["received_at"] for row in rows_of(reading.source, reading.meaning)["all"]]
+    assert written[5:9] == ["2024-03-06", "2024-03-07", None, "2024-03-09"]
+
+
+def test_dates_that_their_texts_have_are_still_answers(make: Make, drafted: Drafted) -> None:
+    days = [f"{n % 28 + 1} March 2024" for n in range(60)]
+    rows = [{"text": f"{sentence(n)}, can you come on {day}?", "date": day} for n, day in enumerate(days)]
+    workload, _ = drafted(make("slots.jsonl", lines(rows)))
+    assert (list(properties(workload)), workload.dated_by) == (["date"], None)
+
+
+def test_a_date_that_is_longer_than_the_texts_is_not_the_text(make: Make, drafted: Drafted) -> None:
+    rows = [
+        {"remark": f"parcel {n * n}", "label": LABELS[n % 3], "created": f"Tue, {n % 28 + 1} March 2024 13:45:{n}"}
+        for n in range(60)
+    ]
+    workload, _ = drafted(make("short.jsonl", lines(rows)))
+    assert (inputs(workload), list(properties(workload))) == (("remark",), ["label"])
+
+
 def test_t8_names_that_become_equal_are_kept_apart_and_told(make: Make, drafted: Drafted) -> None:
     rows: list[list[Any]] = [["text", "Priority", "priority", "Is urgent?", "is_urgent"]]
     rows += [

@@ -3,11 +3,11 @@
 import inspect
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from components.data.joining import MOST_APART_S, Joined, is_failure, join, kindred, refusal
+from components.data.joining import MOST_APART_S, Joined, _connect, _Turn, is_failure, join, kindred, refusal
 from components.records import Message, Tool, ToolCall, Trace, Usage
 
 LOOK = Tool(name="look", parameters={"type": "object", "properties": {"id": {"type": "string"}}})
@@ -168,6 +168,35 @@ def test_a_conversation_longer_than_the_recursion_limit_is_one_try() -> None:
     finally:
         sys.setrecursionlimit(usual)
     assert len(path) == 200
+
+
+class Ended:
+    """The trace of a turn that was asked and answered at once; counts how often its time is asked for."""
+
+    looks = 0
+    failed = False
+
+    @property
+    def at(self) -> float:
+        Ended.looks += 1
+        return 0.0
+
+
+def test_conversations_that_begin_alike_are_joined_in_time_in_proportion_to_their_number() -> None:
+    first = [_Turn(cast(Trace, Ended()), [b"asked", b"answered"]) for _ in range(500)]
+    then = [_Turn(cast(Trace, Ended()), [b"asked", b"answered", b"and", b"end"]) for _ in range(500)]
+    _connect([*first, *then])
+    assert [turn.parent for turn in then] == first[::-1]  # the latest that nothing followed
+    assert Ended.looks <= 4 * 500
+
+
+def test_of_alike_ends_none_is_gone_on_from_after_a_day_and_a_followed_one_only_where_no_other_is_left() -> None:
+    day = MOST_APART_S
+    first, again = FIRST.model_copy(update={"at": 0.0}), FIRST.model_copy(update={"id": "d", "at": day})
+    later = [SECOND.model_copy(update={"id": f"b{at}", "at": day + at}) for at in (1.0, 2.0)]
+    assert sorted(paths([first, again, *later])) == [("a",), ("d", "b1.0"), ("d", "b2.0")]
+    late = SECOND.model_copy(update={"at": 2 * day + 1.0})
+    assert sorted(paths([first, again, late])) == [("a",), ("b",), ("d",)]
 
 
 def test_every_trace_that_repeats_the_text_of_a_request_is_found() -> None:

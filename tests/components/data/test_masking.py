@@ -24,6 +24,7 @@ MASKED = [
     ("tel 0171 2345678 4111 1111 1111 1111", "tel <phone> <card>"),
     ("My IBAN is DE89 3704 0044 0532 0130 00.", "My IBAN is <iban>."),
     ("DE89370400440532013000 is mine", "<iban> is mine"),
+    ("KD10345 was refunded to DE89370400440532013000", "KD10345 was refunded to <iban>"),
     ("IBAN DE00 3704 0044 0532 0130 00 has a typing error", "IBAN <iban> has a typing error"),
     ("Call +49 30 1234567 or (030) 123 45 67.", "Call <phone> or <phone>."),
     ("Ring me: 0171-2345678", "Ring me: <phone>"),
@@ -225,6 +226,8 @@ WORST = [
     "thank you\nA ",
     "(+",
     "00 ",
+    "tel 030 ",
+    "1 030/",
 ]
 
 

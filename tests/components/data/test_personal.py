@@ -120,6 +120,50 @@ def test_an_iban_has_its_countrys_length_and_right_check_digits_or_is_called_one
     assert personal("DE89 3704 0044 0532 0130") == []  # two digits are missing
 
 
+@pytest.mark.parametrize("before", ["KD10345 was refunded to", "AB10 1XG, pay", "DE12345 goes to", "NO12 to"])
+@pytest.mark.parametrize("iban", ["DE89370400440532013000", "DE89 3704 0044 0532 0130 00"])
+def test_an_iban_is_found_behind_what_begins_like_one(before: str, iban: str) -> None:
+    assert personal(f"{before} {iban}.") == [("iban", iban)]
+
+
+def test_no_iban_lies_in_another() -> None:
+    # Both are called IBANs, and have the lengths of Germany (22) and Norway (15).
+    assert personal("IBAN DE00 NO00 3704 0044 053 200") == [("iban", "DE00 NO00 3704 0044 053 200")]
+
+
+BESIDE = [
+    ("12345 123-45-6789", "id", "123-45-6789"),
+    ("order 12345 123-45-6789", "id", "123-45-6789"),
+    ("123-45-6789 12345", "id", "123-45-6789"),
+    ("10115 030/1234567", "phone", "030/1234567"),
+    ("4711 (030) 1234567", "phone", "(030) 1234567"),
+    ("4711 01712345678", "phone", "01712345678"),
+    ("+49 30 1234567 10115 Berlin", "phone", "+49 30 1234567"),
+    ("order +49 30 1234567 10115 Berlin", "phone", "+49 30 1234567"),
+    ("001 202 555 0143 10115", "phone", "001 202 555 0143"),
+    ("tel 030 1234567 10115 Berlin", "phone", "030 1234567"),
+    ("tel 10115 030 1234567", "phone", "030 1234567"),
+    ("Steuer-ID 86 095 742 719 10115 Berlin", "id", "86 095 742 719"),
+    ("tel 12 4111 1111 1111 1111", "card", "4111 1111 1111 1111"),
+]
+
+
+@pytest.mark.parametrize(("text", "kind", "number"), BESIDE)
+def test_a_number_is_found_beside_an_order_number_or_a_postcode(text: str, kind: str, number: str) -> None:
+    assert personal(text) == [(kind, number)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1234 5678 9012 3456", "10 000 20 000 30 000", "order 12345 01712345678", "order 030-1234567 10115",
+        "call: 9274 8901 2345 6789 0123 45", "600 700 800 900 100",
+    ],
+)  # fmt: skip
+def test_digits_beside_others_are_not_taken_for_a_number(text: str) -> None:
+    assert personal(text) == []
+
+
 def test_addresses_come_in_order() -> None:
     text = "jo (at) example (dot) com, jo@example.com"
     assert personal(text) == [("email", "jo (at) example (dot) com"), ("email", "jo@example.com")]

@@ -162,7 +162,7 @@ def test_rare_and_absent_labels_are_warnings(
     assert report.warnings == (
         "intent: fewer than 5.00% of 60 rows have delivery (1)",
         "intent: no row has praise",
-        "intent: `delivery` has one row, in test: nothing is learnt about it",
+        "intent: `delivery` has one row, in dev: nothing is learnt about it",
     )
     assert report.quarantined == {}
 

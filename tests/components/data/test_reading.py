@@ -100,6 +100,32 @@ def test_old_line_ends_escaped_and_single_quotes_and_empty_lines_are_read(tmp_pa
     assert usual(write(tmp_path / "single.csv", "\n".join(["'text','label'", *single])))
 
 
+@pytest.mark.parametrize(
+    ("header", "broken"),
+    [
+        ("text,label", '"Hello,\nwhere is my parcel {n}",{label}'),
+        ("channel,text,label", 'mail,"Hello,\nwhere, is my parcel {n}",{label}'),
+    ],
+)
+def test_a_text_stays_whole_whose_lines_have_as_many_commas_as_rows(tmp_path: Path, header: str, broken: str) -> None:
+    first = "mail," if header.startswith("channel") else ""
+    plain = [f"{first}{row['text'].replace(',', '')},{row['label']}" for row in ROWS[5:]]
+    quoted = [broken.format(n=n, label=row["label"]) for n, row in enumerate(ROWS[:5])]
+    path = write(tmp_path / "a.csv", "\n".join([header, *quoted, *plain]))
+    got = read_source(path).parts["all"].rows
+    assert len(got) == N
+    assert [row["text"].splitlines()[0] for row in got[:5]] == ["Hello,"] * 5
+    assert [row["label"] for row in got] == [row["label"] for row in ROWS]
+
+
+def test_two_stray_quotes_join_no_rows(tmp_path: Path) -> None:
+    texts = [row["text"].replace(",", "") for row in ROWS]
+    texts[4], texts[9] = f'"{texts[4]}', f'{texts[9]}"'
+    rows = [f"{text},{row['label']}" for text, row in zip(texts, ROWS, strict=True)]
+    got = read_source(write(tmp_path / "a.csv", "\n".join(["text,label", *rows]))).parts["all"].rows
+    assert [row["text"] for row in got] == texts
+
+
 def test_stray_quotes_between_tabs_are_read(tmp_path: Path) -> None:
     rows = [f'"{row["text"]}\t{row["label"]}' for row in ROWS]
     assert usual(write(tmp_path / "a.tsv", "\n".join(["text\tlabel", *rows])))
@@ -186,6 +212,14 @@ def test_a_workbook_gives_its_fullest_sheet_from_the_names_on(tmp_path: Path) ->
     assert reading.meaning.date == "received"
     with pytest.raises(DataError, match="expected a sheet `None such`, found Notes, Mails"):
         read(path, sheet="None such")
+
+
+def test_texts_that_begin_with_a_hash_are_no_errors_of_formulas(tmp_path: Path) -> None:
+    texts = ["#help my parcel is late!", "#7, where is it?", "#!"]
+    errors = ["#N/A", "#DIV/0!", "#NAME?", "#GETTING_DATA", "#SPILL!"]
+    rows: list[list[Any]] = [["text", "number"], *([text, n] for n, text in enumerate([*texts, *errors]))]
+    got = read_source(workbook(tmp_path / "a.xlsx", {"Mails": rows})).parts["all"].rows
+    assert [row["text"] for row in got] == [*texts, None, None, None, None, None]
 
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a.csv", "a.json"])
@@ -439,6 +473,51 @@ def test_earlier_turns_are_an_input_of_their_own(tmp_path: Path) -> None:
     first = reading.source.parts["all"].rows[0]
     assert first["conversation"] == "user: hello\nassistant: How can I help?"
     assert first["text"] == ROWS[0]["text"]
+
+
+def chatted(system: str, n: int, *, earlier: bool = False) -> dict[str, Any]:
+    """A chat under a system prompt, perhaps with a turn before its question."""
+    before = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "Yes?"}] if earlier else []
+    asked = [{"role": "user", "content": sentence(n)}, {"role": "assistant", "content": LABELS[n % 3]}]
+    return {"messages": [{"role": "system", "content": system}, *before, *asked]}
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "inputs"),
+    [
+        # Of 50 rows 7 different prompts are more than a tenth; train alone has 2 in 40.
+        ([f"Sort {n % 2}." for n in range(40)], [f"Sort {n % 5 + 2}." for n in range(10)], {"text", "system"}),
+        # 5 are not, though test alone has 5 in 10, which are more than three and a tenth.
+        ([f"Sort {n % 2}." for n in range(40)], [f"Sort {n % 5}." for n in range(10)], {"text"}),
+    ],
+)
+def test_all_parts_have_the_system_prompt_as_an_input_or_none_has(
+    tmp_path: Path, train: list[str], test: list[str], inputs: set[str]
+) -> None:
+    write(tmp_path / "train.jsonl", jsonl([chatted(system, n) for n, system in enumerate(train)]))
+    write(tmp_path / "test.jsonl", jsonl([chatted(system, n + 40) for n, system in enumerate(test)]))
+    reading = read(tmp_path)
+    assert set(reading.meaning.inputs) == inputs
+    assert [set(table.columns) for table in reading.source.parts.values()] == [{*inputs, "answer"}] * 2
+    assert (reading.source.system == "") == ("system" in inputs)
+
+
+def test_earlier_turns_of_one_part_are_an_input_of_all(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", jsonl([chatted("Sort.", n, earlier=True) for n in range(30)]))
+    write(tmp_path / "test.jsonl", jsonl([chatted("Sort.", n + 30) for n in range(30)]))
+    parts = read(tmp_path).source.parts
+    assert [table.rows[0]["conversation"] for table in parts.values()] == ["", "user: hello\nassistant: Yes?"]
+
+
+def test_parts_may_be_in_different_forms(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", jsonl([chatted("Sort.", n) for n in range(30)]))
+    pairs = [{"prompt": sentence(n), "completion": LABELS[n % 3]} for n in range(30, 60)]
+    write(tmp_path / "test.jsonl", jsonl(pairs))
+    parts = read(tmp_path).source.parts
+    assert {part: (len(table.rows), set(table.columns)) for part, table in parts.items()} == {
+        "train": (30, {"text", "answer"}),
+        "test": (30, {"text", "answer"}),
+    }
 
 
 def test_a_tool_call_is_an_answer_with_name_and_arguments(tmp_path: Path) -> None:

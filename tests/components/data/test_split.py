@@ -117,6 +117,60 @@ def test_shares_are_of_the_rows_without_a_split_and_follow_the_seed() -> None:
     assert assign(rows, [], from_files({"all": "a.csv"}, **shares, seed=2)) != first
 
 
+def texts(rows: list[Row], of: Workload) -> dict[str, set[str]]:
+    """Split → its rows' texts."""
+    splits = assign(rows, list(range(len(rows))), of)
+    return {split: {rows[place].example.input["text"] for place in places} for split, places in splits.items()}
+
+
+CUT = from_files({"all": "a.csv"}, dev=0.1, test=0.1, sealed=0.1)
+
+
+@pytest.mark.parametrize("dropped", [0, 123, 456, 789, 999])
+def test_a_row_less_moves_at_most_one_row_over_each_border(dropped: int) -> None:
+    rows = [row(number) for number in range(1000)]
+    before, after = texts(rows, CUT), texts([*rows[:dropped], *rows[dropped + 1 :]], CUT)
+    # 10 % of 999 rows are 100 too: where the row was in one of them, its first neighbour moves up.
+    assert all(
+        len(after[split]) == 100 and len(after[split] - before[split]) <= 1 for split in ("dev", "test", "sealed")
+    )
+    assert not before["train"] & after["sealed"]
+
+
+def test_a_tenth_more_rows_seals_no_row_that_was_learnt() -> None:
+    rows = [row(number) for number in range(1100)]
+    before, after = texts(rows[:1000], CUT), texts(rows, CUT)
+    # Sealed has room for 110 rows instead of 100: of the old ones it has those that were next, in test, at the most.
+    assert not before["train"] & after["sealed"] and not before["dev"] & after["sealed"]
+    assert len(before["test"] & after["sealed"]) <= 10
+
+
+def test_where_only_sealed_is_cut_a_tenth_more_rows_seals_no_more_than_the_new_room() -> None:
+    of = from_files({"train": "a.csv", "dev": "b.csv", "test": "c.csv"}, sealed=0.1)
+    judged = [row(2000, part="dev"), row(2001, part="test")]
+    rows = [*judged, *(row(number, part="train") for number in range(1100))]
+    before, after = texts(rows[:1002], of), texts(rows, of)
+    assert (len(before["sealed"]), len(after["sealed"])) == (100, 110)
+    assert len(before["train"] & after["sealed"]) <= 10
+
+
+def test_neither_the_order_of_a_file_nor_its_ids_move_a_row() -> None:
+    rows = [row(number) for number in range(200)]
+    named = [
+        Row(own.example.model_copy(update={"id": f"n{at}", "group": f"n{at}"}), "all", own.where)
+        for at, own in enumerate(reversed(rows))
+    ]
+    assert texts(named, CUT) == texts(rows, CUT)
+
+
+def test_a_group_stays_where_it_is_when_a_row_comes_before_its_others() -> None:
+    rows = [row(number, f"g{number // 2}") for number in range(200)]
+    newest = [row(number, f"g{number - 200}") for number in range(200, 300)]
+    before, after = texts(rows, CUT), texts([*newest, *rows], CUT)
+    # 10 groups of two rows have as much room in 20 of 200 rows as 10 of three in 30 of 300.
+    assert all(before[split] < after[split] for split in ("train", "dev", "test", "sealed"))
+
+
 def test_splits_without_a_file_are_cut_from_train_and_those_with_one_stay() -> None:
     rows = [row(number, part="train") for number in range(100)] + [
         row(number, part="test") for number in range(100, 120)

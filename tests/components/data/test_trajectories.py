@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.data.trajectories import read_trajectories
+from components.data.trajectories import beside, read_trajectories
 from components.errors import DataError
 from components.evaluation.trials import pass_by_k
 from components.records import write_jsonl
@@ -181,3 +181,34 @@ def test_what_lacks_the_schemas_of_its_tools_is_refused_by_name(tmp_path: Path) 
 def test_what_is_no_trajectory_is_refused_in_one_sentence(tmp_path: Path, content: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         read_trajectories(written(tmp_path, content))
+
+
+def test_half_a_character_does_not_keep_tries_from_being_written(tmp_path: Path) -> None:
+    half = "\ud83d"
+    tool = {"name": f"get{half}", "parameters": {"properties": {half: {"description": half}}}}
+    call = {"id": half, "function": {"name": f"get{half}", "arguments": {half: half}}}
+    said = [
+        {"role": "user", "content": f"Where?{half}"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": half, "content": json.dumps({"status": half})},
+    ]
+    content = [{"messages": json.dumps(said), "tools": [tool], "task_id": f"t{half}"}]
+    trajectories = read_trajectories(written(tmp_path, content))
+    assert trajectories[0].messages[0].content == "Where??" and trajectories[0].id == "t?#0"
+    write_jsonl(tmp_path / "own.jsonl", trajectories)
+    assert read_trajectories(tmp_path / "own.jsonl") == trajectories
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("gpt-4.1-airline.json", "gpt-4.1-airline"),
+        ("gpt-4.1-retail.json", "gpt-4.1-retail"),
+        ("tries.JSONL.gz", "tries"),
+        ("tries.trajectories.jsonl", "tries"),
+        ("run.2026-11-28", "run.2026-11-28"),
+        ("tries", "tries"),
+    ],
+)
+def test_tries_are_written_under_the_name_of_their_file_without_what_says_its_form(name: str, target: str) -> None:
+    assert beside(Path("runs.d") / name) == Path("runs.d") / f"{target}.trajectories.jsonl"
