@@ -30,17 +30,24 @@ File = Annotated[
 def import_trajectories(
     file: File,
     to: Annotated[
-        Path | None, typer.Option("--to", help="File to write; by default FILE with the ending .trajectories.jsonl.")
+        Path | None,
+        typer.Option(
+            "--to",
+            help="File to write; by default FILE with the ending .trajectories.jsonl, unless that has other tries.",
+        ),
     ] = None,
 ) -> None:
     """Take in tries of an agent: one trajectory a line, with its reward as it was.
 
     A trace, or a conversation that calls tools, whose tools' schemas are missing is refused by its name.
     """
+    from components.data.trajectories import beside, holds
+    from components.errors import ConfigError
     from components.records import write_jsonl
 
-    tries = _read(file)
-    target = to or file.with_name(f"{file.name.partition('.')[0]}.trajectories.jsonl")
+    tries, target = _read(file), to or beside(file)
+    if to is None and target.exists() and not holds(target, tries):
+        raise ConfigError(f"expected these tries or no file at {target}, found others: name the file to write by --to")
     write_jsonl(target, tries)
     tasks = len({trajectory.example_id for trajectory in tries})
     without = sum(trajectory.reward is None for trajectory in tries)

@@ -9,7 +9,7 @@ from functools import partial
 from types import NoneType
 from typing import Any
 
-from components.scorers.patterns import Pattern, TooSlow, compiled
+from components.schema.patterns import Pattern, TooSlow, compiled
 
 Test = Callable[[Any], object]
 

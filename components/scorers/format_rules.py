@@ -7,8 +7,8 @@ from typing import Any
 from components.errors import ConfigError
 from components.params import FormatRulesParams, TextRules
 from components.records import Completion, Example, Score
+from components.schema.patterns import TooSlow, compiled
 from components.scorers.answers import NotAnAnswer, read_answer
-from components.scorers.patterns import TooSlow, compiled
 
 # Anchored at the first mark, so that no marks are scanned twice.
 _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s|$)")

@@ -8,9 +8,9 @@ from typing import Any
 
 from components.errors import ConfigError, ScorerError
 from components.records import Completion, Example, Score
+from components.schema.patterns import SchemaValidator, errors
 from components.scorers.answers import Answer, NotAnAnswer, read
 from components.scorers.flat_schema import compile_flat
-from components.scorers.patterns import SchemaValidator, errors
 
 _VALID = Score(value=1.0, passed=True)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from components.errors import ConfigError
-from components.params import FieldMatch, ScorerParams
+from components.params import AgentParams, FieldMatch, Limits, ScorerParams
 from components.scorers.exact import ExactScorer
 from components.scorers.field_match import FieldMatchScorer
 from components.scorers.format_rules import FormatRulesScorer
@@ -23,21 +23,22 @@ Schema = Mapping[str, Any]
 Section = TypeVar("Section")
 
 
-def build(params: ScorerParams, schema: Schema) -> Scorer:
+def build(params: ScorerParams, schema: Schema, agent: AgentParams | None = None) -> Scorer:
     """The weighted scorer of a workload with this JSON Schema (an object with properties).
 
     Without `fields`, field_match compares every property exactly; with them, only those. A user's class is called with
-    the schema.
+    the schema. References are replayed under the limits of the workload's agent.
 
     Raises:
         ConfigError: A scorer is unknown or does not load, or its settings do not suit the schema or this machine.
     """
-    scorers = {name: (_one(name, params, schema), weight) for name, weight in params.weighted.items()}
+    limits = agent.limits if agent else Limits()
+    scorers = {name: (_one(name, params, schema, limits), weight) for name, weight in params.weighted.items()}
     return WeightedScorer(scorers, params.gates)
 
 
-def _one(name: str, params: ScorerParams, schema: Schema) -> Scorer:
-    return MAKERS[name](params, schema) if name in MAKERS else _own(name, schema)
+def _one(name: str, params: ScorerParams, schema: Schema, limits: Limits) -> Scorer:
+    return MAKERS[name](params, schema, limits) if name in MAKERS else _own(name, schema)
 
 
 def _given(section: Section | None) -> Section:
@@ -68,18 +69,18 @@ def _own(name: str, schema: Schema) -> Scorer:
     return cast(Scorer, scorer(schema))
 
 
-MAKERS: dict[str, Callable[[ScorerParams, Schema], Scorer]] = {
-    "json_schema": lambda _, schema: JsonSchemaScorer(schema),
-    "field_match": lambda params, schema: FieldMatchScorer(_compared(params.fields, schema), schema),
-    "exact": lambda _, __: ExactScorer(),
-    "sql_execution": lambda params, schema: SqlExecutionScorer(_given(params.sql_execution), schema),
-    "similarity": lambda params, schema: SimilarityScorer(_given(params.similarity), schema),
-    "unit_tests": lambda params, schema: UnitTestsScorer(params.unit_tests, schema),
-    "format_rules": lambda params, schema: FormatRulesScorer(_given(params.format_rules), schema),
-    "judge": lambda params, _: JudgeScorer(_given(params.judge)),
-    "http": lambda params, _: HttpScorer(_given(params.http)),
-    "final_state": lambda params, _: FinalStateScorer(_given(params.trajectory)),
-    "said": lambda params, _: SaidScorer(),
-    "calls": lambda params, _: CallsScorer(_given(params.trajectory)),
-    "efficiency": lambda params, _: EfficiencyScorer(_given(params.trajectory)),
+MAKERS: dict[str, Callable[[ScorerParams, Schema, Limits], Scorer]] = {
+    "json_schema": lambda _, schema, __: JsonSchemaScorer(schema),
+    "field_match": lambda params, schema, _: FieldMatchScorer(_compared(params.fields, schema), schema),
+    "exact": lambda *_: ExactScorer(),
+    "sql_execution": lambda params, schema, _: SqlExecutionScorer(_given(params.sql_execution), schema),
+    "similarity": lambda params, schema, _: SimilarityScorer(_given(params.similarity), schema),
+    "unit_tests": lambda params, schema, _: UnitTestsScorer(params.unit_tests, schema),
+    "format_rules": lambda params, schema, _: FormatRulesScorer(_given(params.format_rules), schema),
+    "judge": lambda params, *_: JudgeScorer(_given(params.judge)),
+    "http": lambda params, *_: HttpScorer(_given(params.http)),
+    "final_state": lambda params, _, limits: FinalStateScorer(_given(params.trajectory), limits),
+    "said": lambda *_: SaidScorer(),
+    "calls": lambda params, *_: CallsScorer(_given(params.trajectory)),
+    "efficiency": lambda params, *_: EfficiencyScorer(_given(params.trajectory)),
 }

@@ -1,18 +1,20 @@
 """Scorers of an agent's tries: the state that is left, what was said, what was called, and how many calls it took.
 
 The reference of an example is a JSON object: `calls` leave the right state when they are replayed, each of `must` has
-to be made, each text of `said` has to occur in a turn of the assistant. A try that an error ended is not decided; one
-that did not end by itself is wrong.
+to be made, each text of `said` has to occur in a turn of the assistant. A call is made where its tool has answered with
+anything but a failure. A try that an error ended is not decided; one that did not end by itself is wrong.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 from components.errors import ScorerError
 from components.params import Limits, TrajectoryParams
-from components.records import Completion, Example, Message, Score, ToolCall, Trajectory
+from components.records import Completion, Example, Message, Score, Tool, ToolCall, Trajectory
+from components.records.messages import is_failure
 from components.tasks import EnvironmentSpec, Replay, call_text, open_environment, roll, start_of
 
 Call = Mapping[str, Any]
@@ -40,10 +42,10 @@ def ended(trajectory: Trajectory) -> Score | None:
 
 
 class FinalStateScorer:
-    """1 where the environment is left as the reference's calls leave it, else 0."""
+    """1 where the environment is left as the reference's calls leave it under the limits of tries, else 0."""
 
-    def __init__(self, params: TrajectoryParams) -> None:
-        self._spec = open_environment(params.environment)
+    def __init__(self, params: TrajectoryParams, limits: Limits) -> None:
+        self._spec, self._limits = open_environment(params.environment), limits
         self._states: dict[str, str] = {}
 
     def score(self, example: Example, completion: Completion) -> Score:
@@ -58,11 +60,11 @@ class FinalStateScorer:
     def _right(self, example: Example) -> str:
         key = f"{example.input} {example.reference} {example.evidence}"  # trials of a task have one right end
         if key not in self._states:
-            self._states[key] = replayed(self._spec, example)
+            self._states[key] = replayed(self._spec, example, self._limits)
         return self._states[key]
 
 
-def replayed(spec: EnvironmentSpec, example: Example) -> str:
+def replayed(spec: EnvironmentSpec, example: Example, limits: Limits) -> str:
     """The state that the reference's calls leave in a fresh environment.
 
     Raises:
@@ -70,12 +72,11 @@ def replayed(spec: EnvironmentSpec, example: Example) -> str:
     """
     calls = reference_of(example.reference, example.id).get("calls", [])
     turn = "".join(call_text(call["name"], call.get("arguments", {})) for call in calls)
-    limits = Limits(turns=1, tool_calls=max(1, len(calls)), invalid_calls=1)
-    replay = roll(spec, Replay({example.id: [turn]}), [start_of(example, [_ASK])], limits)[0].trajectory
+    once = limits.model_copy(update={"turns": 1, "tool_calls": max(1, len(calls)), "invalid_calls": 1})
+    replay = roll(spec, Replay({example.id: [turn]}), [start_of(example, [_ASK])], once)[0].trajectory
     if replay.error or replay.tool_errors or replay.invalid_calls or replay.final_state is None:
-        problem = replay.error or next(
-            (message.content for message in replay.messages if message.role == "tool"), "no state"
-        )
+        failures = (each.content for each in replay.messages if each.role == "tool" and is_failure(each.content))
+        problem = replay.error or next(failures, "no state")
         raise ScorerError(f"expected a reference whose calls can be made, found {problem[:200]} (example {example.id})")
     return _written(replay.final_state)
 
@@ -95,7 +96,10 @@ class SaidScorer:
 
 
 class CallsScorer:
-    """1 where every call that must be made was, none that must not, and none before what has to come first; else 0."""
+    """1 where every call that must be made was, none that must not, and none before what has to come first; else 0.
+
+    A call that must not be made is not tried either.
+    """
 
     def __init__(self, params: TrajectoryParams) -> None:
         self._params = params
@@ -104,10 +108,11 @@ class CallsScorer:
         trajectory = trajectory_of(completion)
         if cut := ended(trajectory):
             return cut
-        made, wanted = trajectory.calls, reference_of(example.reference, example.id).get("must", [])
+        made, wanted = calls_made(trajectory), reference_of(example.reference, example.id).get("must", [])
+        tried = [call.name for call in trajectory.calls]
         problems = [f"not called: {call['name']}" for call in wanted if not any(_same(call, each) for each in made)]
-        problems += [f"must not be called: {each.name}" for each in made if each.name in self._params.forbidden]
-        problems += _too_early(trajectory, self._params.before)
+        problems += [f"must not be called: {name}" for name in tried if name in self._params.forbidden]
+        problems += _too_early(made, trajectory.tools, self._params.before)
         return Score(value=float(not problems), passed=not problems, reason="; ".join(dict.fromkeys(problems)))
 
 
@@ -151,12 +156,35 @@ def reference_of(text: str, id: str) -> Mapping[str, Any]:
     return reference
 
 
-def _too_early(trajectory: Trajectory, before: Mapping[str, Sequence[str]]) -> list[str]:
+def calls_made(trajectory: Trajectory) -> list[ToolCall]:
+    """The calls that were carried out and did not fail, in order.
+
+    A try of one's own says whether any failed; of one that was imported only the answers tell.
+    """
+    none_failed = trajectory.stop_reason != "imported" and not trajectory.tool_errors + trajectory.invalid_calls
+    made: list[ToolCall] = []
+    for at, turn in enumerate(trajectory.messages):
+        answers = _answers(trajectory.messages[at + 1 :]) if turn.tool_calls else []
+        for call in turn.tool_calls:
+            answer = next((each for each in answers if each.tool_call_id in (call.id, None)), None)
+            if answer is not None:
+                answers.remove(answer)
+                made += [call] if none_failed or not is_failure(answer.content) else []
+    return made
+
+
+def _answers(after: Sequence[Message]) -> list[Message]:
+    """What tools answered to a turn: all answers up to the next turn that calls."""
+    turns = takewhile(lambda message: not message.tool_calls, after)
+    return [message for message in turns if message.role == "tool"]
+
+
+def _too_early(made: Sequence[ToolCall], tools: Sequence[Tool], before: Mapping[str, Sequence[str]]) -> list[str]:
     """Calls before what has to come first about the same thing: their first argument."""
-    order = {tool.name: list(tool.parameters.get("properties", {})) for tool in trajectory.tools}
+    order = {tool.name: list(tool.arguments_schema.get("properties", {})) for tool in tools}
     seen: set[tuple[str, str]] = set()
     problems: list[str] = []
-    for call in trajectory.calls:
+    for call in made:
         first = _first_argument(call, order.get(call.name, ()))
         if needed := before.get(call.name):
             known = any((name, first) in seen for name in needed)

@@ -23,6 +23,7 @@ from typing import Any
 from components.errors import ConfigError
 from components.params.agent import MCP
 from components.records import Tool
+from components.tasks.schemas import refuse_bad_schemas
 
 NOT_TOOLS = ("reset", "get_reward")
 
@@ -37,10 +38,11 @@ class Hung(EnvironmentFailure):
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-    """A class of environments and the tools that it offers."""
+    """A class of environments and the tools that it offers; a `timed` one is made with the seconds of a call."""
 
-    make: Callable[[], Any]
+    make: Callable[..., Any]
     tools: tuple[Tool, ...]
+    timed: bool = False
 
 
 @lru_cache(maxsize=16)
@@ -66,7 +68,7 @@ def spec_of(kind: Any, address: str) -> EnvironmentSpec:
     """An environment class with its tools, which are found as TRL does.
 
     Raises:
-        ConfigError: The class has no `reset`, no tool, or a tool without type hints or docstring.
+        ConfigError: The class has no `reset`, no tool, or a tool without type hints, docstring or schema.
     """
     if not callable(getattr(kind, "reset", None)):
         raise ConfigError(f"agent.environment: expected a class with a method `reset`, found none ({address})")
@@ -74,7 +76,9 @@ def spec_of(kind: Any, address: str) -> EnvironmentSpec:
     names = [name for name in names if name not in NOT_TOOLS]
     if not names:
         raise ConfigError(f"agent.environment: expected public methods as tools, found none ({address})")
-    return EnvironmentSpec(kind, tuple(tool_of(getattr(kind, name), f"{address}.{name}") for name in names))
+    tools = tuple(tool_of(getattr(kind, name), f"{address}.{name}") for name in names)
+    refuse_bad_schemas(tools, address)
+    return EnvironmentSpec(kind, tools)
 
 
 def tool_of(method: Any, where: str) -> Tool:
@@ -101,7 +105,7 @@ def _without_self(method: Any) -> Any:
 class EnvironmentThread:
     """Runs one environment in one thread, because what it opens may belong to a thread.
 
-    If a call hangs, the thread is abandoned, and this environment is not called again.
+    If a call hangs, the thread is abandoned, and this environment is not called again but to be released.
     """
 
     def __init__(self, spec: EnvironmentSpec, call_seconds: float, seconds: float) -> None:
@@ -119,7 +123,7 @@ class EnvironmentThread:
         """
 
         def reset() -> Any:
-            self._environment = self._spec.make()
+            self._environment = self._spec.make(self._call_seconds) if self._spec.timed else self._spec.make()
             return self._environment.reset(**row)
 
         first = self._do("reset", reset)
@@ -142,7 +146,7 @@ class EnvironmentThread:
             except EnvironmentFailure:
                 raise
             except Exception as error:
-                raise ToolError(f"{type(error).__name__}: {error}") from error
+                raise ToolError(told(error)) from error
 
         return self._do(name, call)
 
@@ -168,11 +172,20 @@ class EnvironmentThread:
         return self._do(name, ask)
 
     def close(self) -> None:
-        """Release the environment; errors while closing are ignored."""
-        if not self._hung and self._environment is not None:
-            with suppress(EnvironmentFailure):
-                self.hook("_close")
+        """Release the environment, in as much time as a call may take beside the try's; errors are ignored.
+
+        One that hangs is not waited for: its thread releases it when it comes back.
+        """
+        closed: Future[Any] = Future()
+        self._asked.put((self._release, closed))
         self._asked.put(None)
+        if not self._hung:
+            with suppress(TimeoutError):
+                closed.exception(self._call_seconds)
+
+    def _release(self) -> Any:
+        close = getattr(self._environment, "_close", None)
+        return close() if callable(close) else None
 
     def _do(self, name: str, work: Callable[[], Any]) -> Any:
         allowed, started = min(self._call_seconds, self._left), perf_counter()
@@ -191,7 +204,7 @@ class EnvironmentThread:
             return future.result()
         if isinstance(error, ToolError | EnvironmentFailure):
             raise error
-        raise EnvironmentFailure(f"{name} raised {type(error).__name__}: {error}") from error
+        raise EnvironmentFailure(f"{name} raised {told(error)}") from error
 
     def _work(self) -> None:
         while (asked := self._asked.get()) is not None:
@@ -205,6 +218,14 @@ class EnvironmentThread:
 def _awaited(value: Any) -> Any:
     """A method's result; a coroutine is run to its end."""
     return asyncio.run(value) if inspect.iscoroutine(value) else value
+
+
+def told(error: BaseException) -> str:
+    """An error in words; what a user's code raises may have none."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
 
 
 class ToolError(Exception):

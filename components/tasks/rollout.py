@@ -1,13 +1,15 @@
 """The loop that runs many of an agent's tries at once: a turn of each, its calls' results, and so on until all end.
 
 Decides when a try ends and how errors are counted. The agent is told of its own errors and goes on; an error of the
-environment or the engine ends the try with `error`, which does not count as the agent's result.
+environment or the engine ends the try with `error`, which does not count as the agent's result. No try ends others.
 """
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
+
+from pydantic_core import from_json
 
 from components.params import Limits
 from components.records import Completion, Example, Message, StopReason, ToolCall, Trajectory, Usage, to_json
@@ -20,11 +22,13 @@ from components.tasks.environment import (
     NoResult,
     ToolError,
     text_of,
+    told,
 )
 from components.tasks.policy import Dialogue, Policy, Said
 
 THREADS = 32  # tries whose environments are called at the same time
 AT_ONCE = 256  # open tries, each with an environment and a thread of its own
+MOST_STATE = 10_000_000  # characters of a final state
 
 
 @dataclass(frozen=True)
@@ -76,16 +80,15 @@ def roll(spec: EnvironmentSpec, policy: Policy, starts: Sequence[Start], limits:
 
 def _rolled(spec: EnvironmentSpec, policy: Policy, starts: Sequence[Start], limits: Limits) -> list[Rolled]:
     tries = [Try(start, spec, limits) for start in starts]
-    try:
-        with ThreadPoolExecutor(max(1, min(THREADS, len(tries)))) as pool:
+    with ThreadPoolExecutor(max(1, min(THREADS, len(tries)))) as pool:
+        try:
             list(pool.map(Try.begin, tries))
             while active := [attempt for attempt in tries if attempt.stop is None]:
                 said = policy.say([attempt.dialogue for attempt in active], limits)
                 list(pool.map(Try.take, active, said))
             return list(pool.map(Try.ended, tries))
-    finally:
-        for attempt in tries:
-            attempt.environment.close()
+        finally:
+            list(pool.map(Try.close, tries))
 
 
 def completion_of(trajectory: Trajectory) -> Completion:
@@ -138,7 +141,7 @@ class Try:
         """Process a turn of the assistant: carry out its calls, or ask the user."""
         counts = self._counts
         if said.error is not None:
-            self.stop, self._error = "engine_error", said.error
+            self.stop, self._error = "engine_error", _clean(said.error)
             return
         if said.stop is not None and not said.usage.output_tokens:  # there was no room for a turn
             self.stop = said.stop
@@ -149,12 +152,11 @@ class Try:
         counts.latency_ms += said.latency_ms
         self.dialogue.turn += 1
         if said.stop is not None:  # cut off in the middle of the turn
-            self.dialogue.messages.append(Message(role="assistant", content=said.text))
+            self.dialogue.messages.append(Message(role="assistant", content=_clean(said.text)))
             self.stop = said.stop
             return
-        calls = self._append_turn(said)
         with _Failing(self):
-            if calls:
+            if calls := self._append_turn(said):
                 self._carry_out(calls)
             else:
                 self._ask_user()
@@ -170,9 +172,10 @@ class Try:
         first = sum(len(message.tool_calls) for message in self.dialogue.messages)
         ids = [call.id for call in said.calls or ()] or [f"call_{first + at}" for at in range(len(written))]
         calls = [
-            ToolCall(id=id, name=call.name, arguments=call.arguments) for id, call in zip(ids, written, strict=True)
+            ToolCall(id=id, name=_clean(call.name), arguments=_clean(call.arguments))
+            for id, call in zip(ids, written, strict=True)
         ]
-        self.dialogue.messages.append(Message(role="assistant", content=text, tool_calls=tuple(calls)))
+        self.dialogue.messages.append(Message(role="assistant", content=_clean(text), tool_calls=tuple(calls)))
         return list(zip(calls, written, strict=True))
 
     def _carry_out(self, calls: list[tuple[ToolCall, Written]]) -> None:
@@ -198,7 +201,7 @@ class Try:
             arguments = arguments_of(written, self.dialogue.tools)
         except InvalidCall as error:
             counts.invalid_calls += 1
-            return to_json({"error": str(error)})
+            return to_json({"error": _clean(str(error))})
         counts.tool_calls += 1
         try:
             return text_of(self.environment.call(written.name, arguments), self._limits.result_characters)
@@ -218,10 +221,14 @@ class Try:
         else:
             raise EnvironmentFailure(f"expected _user to return a text or None, found {type(reply).__name__}")
 
-    def fail(self, error: EnvironmentFailure) -> None:
+    def fail(self, error: Exception) -> None:
         """End the try without a result for the agent."""
         self.stop = "rollout_timeout" if isinstance(error, Hung) else "environment_error"
-        self._error = str(error)[:500]
+        self._error = _clean(str(error) if isinstance(error, EnvironmentFailure) else told(error))[:500]
+
+    def close(self) -> None:
+        """Release the environment."""
+        self.environment.close()
 
     def ended(self) -> Rolled:
         """The finished try, with its final state and reward unless it failed."""
@@ -255,7 +262,7 @@ class Try:
 
 
 class _Failing:
-    """Ends a try if its environment fails within the block."""
+    """Ends a try if its environment fails within the block, in whichever way it breaks the contract."""
 
     def __init__(self, attempt: Try) -> None:
         self._try = attempt
@@ -263,7 +270,7 @@ class _Failing:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> bool:
-        if isinstance(error, EnvironmentFailure):
+        if isinstance(error, Exception):
             self._try.fail(error)
             return True
         return False
@@ -275,15 +282,15 @@ def greeted(last: Message, greeting: str) -> Message:
 
 
 def _state(state: Any) -> dict[str, Any] | None:
+    """The state as JSON has it, in which every key is a text."""
     if state is None:
         return None
+    if not isinstance(state, dict):
+        raise EnvironmentFailure(f"expected _state to return a dict, found {type(state).__name__}")
     try:
-        if isinstance(state, dict):
-            text_of(state, 10_000_000)
-            return state
-    except NoResult as error:
+        return from_json(f"[[{text_of(state, MOST_STATE)}]]")[0][0]  # as deep as in a record, which is read
+    except (NoResult, ValueError) as error:
         raise EnvironmentFailure(f"expected _state to return JSON, found {error}") from error
-    raise EnvironmentFailure(f"expected _state to return a dict, found {type(state).__name__}")
 
 
 def _reward(environment: EnvironmentThread) -> float | None:

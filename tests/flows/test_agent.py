@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from typer.testing import CliRunner
 
@@ -20,6 +21,23 @@ def test_tries_are_imported_and_counted_from_the_command_line(tmp_path: Path) ->
         assert [line.split("│")[1:3] for line in shown.splitlines() if "0.750" in line or "0.500" in line] == [
             [" 1 ", " 0.750  "], [" 2 ", " 0.500  "]
         ]  # fmt: skip
+
+
+def test_an_import_does_not_replace_another_unless_it_is_named(tmp_path: Path) -> None:
+    def imported(name: str, task: int, *more: str) -> Any:
+        file = tmp_path / name
+        file.write_text(json.dumps([{"task_id": task, "reward": 1.0, "info": {}, "traj": []}]), encoding="utf-8")
+        return CliRunner().invoke(app, ["agent", "import", str(file), *more])
+
+    target = tmp_path / "gpt-4.1.trajectories.jsonl"
+    assert imported("gpt-4.1.json", 1).exit_code == 0
+    first = target.read_text(encoding="utf-8")
+    assert imported("gpt-4.1.json", 1).exit_code == 0  # the same again
+    refused = imported("gpt-4.1.ndjson", 2)
+    assert refused.exit_code != 0 and f"file at {target}, found others" in str(refused.exception)
+    assert target.read_text(encoding="utf-8") == first
+    assert imported("gpt-4.1.ndjson", 2, "--to", str(target)).exit_code == 0
+    assert '"example_id":"2"' in target.read_text(encoding="utf-8")
 
 
 def test_a_try_is_shown_step_by_step_with_its_verdict() -> None:

@@ -14,9 +14,9 @@ from components.data.answers import AnswerSchema
 from components.evaluation.pointing import offered
 from components.params import FormatRulesParams, ScorerParams, TextRules
 from components.records import Completion, Example, Score, to_json
-from components.schema import shape_of
-from components.scorers import build, patterns
-from components.scorers.patterns import MATCH_SECONDS, Pattern, SchemaValidator, TooSlow
+from components.schema import patterns, shape_of
+from components.schema.patterns import MATCH_SECONDS, Pattern, SchemaValidator, TooSlow
+from components.scorers import build
 
 ENDLESS = r"^(?:a|a|aa)+$"  # as many ways as there are sums
 TEXT = "a" * 60 + "!"

@@ -15,7 +15,7 @@ from components.errors import ConfigError
 from components.params import Limits, ScorerParams, TrajectoryParams
 from components.records import Example, Message, Trajectory
 from components.scorers import build
-from components.tasks import EnvironmentSpec, Replay, completion_of, open_environment, roll
+from components.tasks import EnvironmentSpec, Replay, completion_of, mcp_tools, open_environment, roll
 from components.tasks.rollout import Start
 from tests.flows.conftest import wait_until
 
@@ -51,10 +51,10 @@ def call(tool: str, **arguments: Any) -> str:
     return f'<tool_call>{{"name": "{tool}", "arguments": {json.dumps(arguments)}}}</tool_call>'
 
 
-def tries(spec: EnvironmentSpec, *said: list[str], **limits: Any) -> list[Trajectory]:
+def tries(spec: EnvironmentSpec, *said: list[str], things: str = "cup,pen", **limits: Any) -> list[Trajectory]:
     """A try for each list of turns, all at once."""
     starts = [
-        Start(str(at), 0, (Message(role="user", content="Go."),), {"things": "cup,pen", "other": "x"})
+        Start(str(at), 0, (Message(role="user", content="Go."),), {"things": things, "other": "x"})
         for at in range(len(said))
     ]
     policy = Replay({str(at): turns for at, turns in enumerate(said)})
@@ -98,6 +98,20 @@ def test_what_a_server_answers_is_counted_as_what_other_tools_return(
     assert (first.final_state, first.reward) == ({"cup": 3, "pen": 1}, 1.0)
 
 
+@pytest.mark.parametrize("how", ["", " plain"])
+def test_what_a_hook_of_a_server_returns_reaches_the_try_as_it_is(how: str) -> None:
+    spec = open_environment(f"mcp:{sys.executable} {SERVER}{how}")
+    (quiet,) = tries(spec, ["Bye."], things="silence,result")
+    assert [message.content for message in quiet.messages] == ["Go.", "Bye."]
+    assert (quiet.stop_reason, quiet.error, quiet.reward) == ("completed", None, 0.0)
+    assert quiet.final_state == {"silence": 1, "result": 1}
+    (asked,) = tries(spec, ["Yes?", "Bye."], things="customer")
+    assert [message.content for message in asked.messages] == ["Go. The shelf is open.", "Yes?", "4711", "Bye."]
+    assert (asked.stop_reason, asked.error) == ("completed", None)
+    (bare,) = tries(spec, ["Bye."], things="result")  # the key in which the SDK wraps other values
+    assert bare.final_state == {"result": 1}
+
+
 def test_a_try_with_a_server_is_scored_by_the_state_that_its_reference_leaves_there(stdio: EnvironmentSpec) -> None:
     address = f"mcp:{sys.executable} {SERVER}"
     assert open_environment(address) is stdio  # asked for its tools once
@@ -126,6 +140,17 @@ def test_a_server_that_hangs_or_is_gone_does_not_count_against_the_agent(
     (gone,) = tries(stdio, [call("misbehave", how="exit"), "Bye."])
     assert (gone.stop_reason, gone.tool_errors, gone.reward) == ("environment_error", 0, None)
     assert "the MCP server is gone" in str(gone.error)
+
+
+def test_a_call_may_take_as_long_as_the_limits_say(stdio: EnvironmentSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mcp_tools, "LET_GO_S", 0.5)  # less than the two seconds that it takes
+    (slow,) = tries(stdio, [call("misbehave", how="hang"), "Bye."], call_seconds=30.0)
+    assert (slow.stop_reason, slow.error, slow.tool_calls) == ("completed", None, 1)
+
+
+def test_a_server_with_a_tool_whose_schema_is_none_is_refused_by_the_tools_name() -> None:
+    with pytest.raises(ConfigError, match=r"arguments of label, found .*is not a 'regex' \(mcp:"):
+        open_environment(f"mcp:{sys.executable} {SERVER} letters")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from components.errors import ConfigError
 from components.params import Limits
 from components.records import Message, ToolCall, Trajectory, Usage
-from components.tasks import EnvironmentSpec, Said, completion_of, open_environment, roll
+from components.tasks import EnvironmentSpec, Said, completion_of, open_environment, roll, rollout
 from components.tasks.environment import spec_of
 from components.tasks.rollout import Start
 
@@ -166,6 +166,9 @@ def test_an_endless_caller_ends_at_the_limit_of_turns_or_of_calls() -> None:
         (call("reset", money="9"), "no tool 'reset'"),
         (call("_state"), "no tool '_state'"),
         ('<tool_call>{"name": "take", "arguments": NaN}</tool_call>', "not JSON"),
+        ('<tool_call>{"name": "\\ud800", "arguments": {}}</tool_call>', "no tool"),
+        ('<tool_call>{"arguments": {"amount": "\\ud800"}, "name": "take"}</tool_call>', "not JSON"),
+        ('<tool_call>{"name": "take", "arguments": {"amount": 1e400}}</tool_call>', "not JSON"),
     ],
 )
 def test_an_invalid_call_is_reported_counted_and_changes_nothing(text: str, reason: str) -> None:
@@ -173,6 +176,7 @@ def test_an_invalid_call_is_reported_counted_and_changes_nothing(text: str, reas
     assert (single.invalid_calls, single.tool_calls, single.final_state) == (1, 0, {"money": 5})
     assert reason in json.loads(single.messages[2].content)["error"]
     assert single.stop_reason == "completed"
+    assert Trajectory.model_validate_json(single.model_dump_json()) == single
 
 
 def test_invalid_calls_end_the_try_at_their_limit() -> None:
@@ -273,11 +277,122 @@ def test_a_broken_environment_is_an_error_and_never_a_score(member: str, value: 
     assert single.error and completion_of(single).error == single.error
 
 
-def test_a_broken_try_does_not_change_the_others() -> None:
+class Unspeakable(Exception):
+    """An error that cannot be printed."""
+
+    def __str__(self) -> str:
+        raise self
+
+
+class Undecided:
+    """What is neither true nor false."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("neither")
+
+
+def deep(levels: int) -> dict[str, Any]:
+    state: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        state = {"a": state}
+    return state
+
+
+def unspeakable(*_: Any) -> None:
+    raise Unspeakable
+
+
+def half(*_: Any) -> None:
+    raise ValueError("\ud800")
+
+
+class Odd(Till):
+    """A till that does not say whether the try is over where there is no money."""
+
+    def reset(self, money: str, **rest: str) -> str:
+        vars(self)["_done"] = Undecided() if money == "0" else False
+        return super().reset(money, **rest)
+
+
+class Deep(Till):
+    """A till whose state is too deep for records where there is no money."""
+
+    def _state(self) -> dict[str, Any]:
+        return deep(9 if self._money else 250)
+
+
+@pytest.mark.parametrize("kind", [Till, Odd, Deep])
+def test_a_broken_try_does_not_change_the_others(kind: type[Till]) -> None:
     asked = (Message(role="user", content="x"),)
-    starts = [Start(f"e{at}", 0, asked, {"money": money}) for at, money in enumerate("5a5")]
-    ends = [each.trajectory.stop_reason for each in roll(SPEC, Script("Done."), starts, Limits())]
-    assert ends == ["completed", "environment_error", "completed"]
+    moneys = ("5", "a" if kind is Till else "0", "5")
+    starts = [Start(f"e{at}", 0, asked, {"money": money}) for at, money in enumerate(moneys)]
+    policy = Script(call("take", amount=0), "Done.")
+    tries = [each.trajectory for each in roll(spec_of(kind, "kind"), policy, starts, Limits())]
+    assert [each.stop_reason for each in tries] == ["completed", "environment_error", "completed"]
+    assert [Trajectory.model_validate_json(each.model_dump_json()) for each in tries] == tries
+
+
+@pytest.mark.parametrize(("raises", "said"), [(unspeakable, "Unspeakable"), (half, "ValueError: ?")])
+def test_an_error_without_words_ends_its_try_and_can_be_written(raises: Any, said: str) -> None:
+    single = tried("Done.", spec=EnvironmentSpec(type("Broken", (Till,), {"_user": raises}), SPEC.tools))
+    assert (single.stop_reason, single.error) == ("environment_error", f"_user raised {said}")
+    assert Trajectory.model_validate_json(single.model_dump_json()) == single
+
+
+def test_a_state_is_kept_as_json_has_it() -> None:
+    kind = type("Numbered", (Till,), {"_state": lambda self: {1: (2, 3), "a": {True: 1.5}}})
+    single = tried("Done.", spec=EnvironmentSpec(kind, SPEC.tools))
+    assert (single.final_state, single.error) == ({"1": [2, 3], "a": {"true": 1.5}}, None)
+
+
+def closing(close: Any) -> EnvironmentSpec:
+    return EnvironmentSpec(type("Closing", (Till,), {"_close": close}), SPEC.tools)
+
+
+def test_an_environment_that_hung_is_released_when_it_comes_back() -> None:
+    released = threading.Event()
+    single = tried(call("misbehave", how="hang"), spec=closing(lambda self: released.set()), call_seconds=0.1)
+    assert single.stop_reason == "rollout_timeout"
+    assert released.wait(30)
+
+
+def test_releasing_an_environment_takes_no_time_of_its_try_and_is_waited_for() -> None:
+    released: list[float] = []
+
+    def close(self: Any) -> None:
+        time.sleep(1.0)
+        released.append(1.0)
+
+    single = tried("Done.", spec=closing(close), trajectory_seconds=0.5)
+    assert (single.stop_reason, released) == ("completed", [1.0])
+
+
+def test_a_release_that_hangs_is_waited_for_as_long_as_a_call() -> None:
+    started, going = time.perf_counter(), threading.Event()
+    assert tried("Done.", spec=closing(lambda self: going.wait(60)), call_seconds=1.0).stop_reason == "completed"
+    assert time.perf_counter() - started < 30
+    going.set()
+
+
+def test_environments_are_released_side_by_side_and_not_more_than_are_called_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rollout, "THREADS", 2)
+    pair, known = threading.Barrier(2), threading.Lock()
+    now, most, released = 0, 0, 0
+
+    def close(self: Any) -> None:
+        nonlocal now, most, released
+        with known:
+            now, most = now + 1, max(most, now + 1)
+        pair.wait(30)  # breaks where one is released after the other
+        with known:
+            now, released = now - 1, released + 1
+
+    asked = (Message(role="user", content="x"),)
+    starts = [Start(f"e{at}", 0, asked, {"money": "5"}) for at in range(6)]
+    roll(closing(close), Script("Done."), starts, Limits(call_seconds=60.0))
+    assert (released, most) == (6, 2)
 
 
 def test_all_code_of_an_environment_runs_in_one_thread() -> None:

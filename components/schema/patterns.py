@@ -1,4 +1,4 @@
-"""A workload's own regular expressions (`pattern` in its schema or rules), which may be slow.
+"""A workload's own regular expressions (`pattern` in its schema, its rules or its tools), which may be slow.
 
 A match that exceeds its time limit raises an error; other threads can run meanwhile.
 """
