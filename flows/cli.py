@@ -116,7 +116,8 @@ def climb_ladder(
         str | None, typer.Option(help="Name of a ladder under params/ladders/; else the run's own, usually `standard`.")
     ] = None,
     alias: Annotated[
-        Literal["champion", "canary"], typer.Option(help="What the winner becomes if it replaces a champion.")
+        Literal["champion", "candidate"],
+        typer.Option(help="What the winner becomes if it replaces a champion; a candidate waits for gradus release."),
     ] = "champion",
     quick: Annotated[
         bool, typer.Option("--quick", help="A first look at a part of the data, in minutes; same as --ladder quick.")

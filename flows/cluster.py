@@ -69,7 +69,7 @@ class Cluster:
             from kubernetes import client, config
         except ImportError as error:
             raise ConfigError(
-                "expected the package kubernetes for --on k8s, found none: pip install gradus[k8s]"
+                "expected the package kubernetes for --on k8s, found none: pip install 'gradus[k8s]'"
             ) from error
         try:
             config.load_config(config_file=os.environ.get("KUBECONFIG"))  # as it is now, not at the import

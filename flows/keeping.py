@@ -29,4 +29,5 @@ def restore_project(
     from components.stages.backup import restore
 
     manifest = restore(file, folder.absolute())
-    typer.echo(f"{folder}: {len(manifest.files):,} files as they were. Next: cd {folder} && make setup")
+    setup = " && make setup" if (folder / "Makefile").is_file() else ""  # a project of `gradus new` has none
+    typer.echo(f"{folder}: {len(manifest.files):,} files as they were. Next: cd {folder}{setup}")

@@ -118,7 +118,7 @@ class MustPass(Settings):
 
     name: str = Field(pattern=r"^[\w-]+$")
     input: dict[str, str]
-    expected: dict[str, Any] = Field(description="The right answer.")
+    expected: dict[str, Any] = Field(description="The right answer; a single value as `answer`.")
     evidence: dict[str, str] = Field(default={}, description="What a verifier needs beside it, such as unit tests.")
 
 

@@ -55,7 +55,7 @@ def played(name: str, case: int, seed: int, model: Path | None) -> Played:
     if model is not None:
         policy = EnginePolicy(open_engine(EngineParams(batch_tokens=BATCH_TOKENS), model))
     (rolled,) = roll(spec, policy, [start_of(example, prompt.messages(example))], agent.limits)
-    scorer = build(workload.scorer, workload.output)
+    scorer = build(workload.scorer, workload.output, agent)
     outcome = score_all(scorer, [(example, completion_of(rolled.trajectory))])[0]
     if isinstance(outcome, Score):
         return Played(trajectory=rolled.trajectory, score=outcome)
@@ -70,7 +70,7 @@ def certified(name: str, cases: int, seed: int) -> dict[str, Exploit]:
         ScorerError: The scorer fails on more than `scorer.max_failed_share`.
     """
     workload, agent = _workload(name)
-    scorer, failures = build(workload.scorer, workload.output), Failures(workload.scorer.max_failed_share)
+    scorer, failures = build(workload.scorer, workload.output, agent), Failures(workload.scorer.max_failed_share)
 
     def judge(pairs: Sequence[Pair]) -> list[Outcome]:
         outcomes = score_all(scorer, pairs)

@@ -131,7 +131,7 @@ def judged_of(run: Run, split: SplitName | Pinned, name: str) -> list[Judged]:
 
 def failed_cases(run: Run, name: str) -> tuple[str, ...]:
     """The must-pass cases that a contender fails."""
-    if not run.must_pass:
+    if not run.workload.must_pass:
         return ()
     return tuple(
         judgement.example_id

@@ -1,10 +1,12 @@
 """Backs up a project to one file while its services run, and restores it in another folder.
 
 Decides what is included: code, settings, data, artifacts and state, with the branches of git; and what is not: what can
-be made again (caches, environments, checkpoints, checked-out branches), logs, and secrets.
+be made again (caches, environments, checkpoints, checked-out branches), logs, and secrets. What a link leads to is
+included under the link's name, as if it lay in the project.
 """
 
 import hashlib
+import logging
 import os
 import shutil
 import sqlite3
@@ -32,6 +34,7 @@ CACHES = frozenset({"__pycache__", ".pytest_cache", ".ruff_cache", ".import_lint
 BESIDE = ("-wal", "-shm", "-journal", ".part")  # a database's side files, or half-written files
 FIRST = ("state/spool",)  # its records move to the lake: if that were read first, some would be in neither
 _SQLITE = b"SQLite format 3\0"
+log = logging.getLogger(__name__)
 
 
 class Manifest(Record):
@@ -110,7 +113,7 @@ def _written(project: Path, raw: IO[bytes], leave_out: set[Path]) -> Manifest:
 
 def _files(project: Path, leave_out: set[Path]) -> Iterator[tuple[str, Path]]:
     """A project's files by name, databases first: files that they refer to were written before."""
-    paths = [*_walk(project, project, leave_out)]
+    paths = [*_walk(project, project, leave_out, ())]
     paths += _harvests(project)
     first = [path for path in paths if _is_database(path)]
     second = [path for path in paths if path.relative_to(project).as_posix().startswith(FIRST)]
@@ -118,19 +121,26 @@ def _files(project: Path, leave_out: set[Path]) -> Iterator[tuple[str, Path]]:
         yield path.relative_to(project).as_posix(), path
 
 
-def _walk(folder: Path, project: Path, leave_out: set[Path]) -> Iterator[Path]:
+def _walk(folder: Path, project: Path, leave_out: set[Path], within: tuple[Path, ...]) -> Iterator[Path]:
+    """The files of a folder and its folders, by their paths in the project; `within` are the real folders around it."""
+    within = (*within, Path(os.path.realpath(folder)))
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        path = Path(entry.path)
-        name = path.relative_to(project).as_posix()
-        if entry.name in CACHES or entry.name.endswith((*BESIDE, ".egg-info")) or path.resolve() in leave_out:
+        path, real = Path(entry.path), Path(os.path.realpath(entry.path))
+        # A link does not bring in under another name what is left out.
+        names = {path.relative_to(project).as_posix(), os.path.relpath(real, within[0])}
+        if entry.name in CACHES or entry.name.endswith((*BESIDE, ".egg-info")) or real in leave_out:
             continue
-        if entry.is_dir(follow_symlinks=False):
-            if name in CHECKED_OUT:
-                yield from sorted(path.glob("*.json"))
-            elif name not in LEFT_OUT:
-                yield from _walk(path, project, leave_out)
-        elif entry.is_file() and name not in LEFT_OUT:
+        if not names.isdisjoint(LEFT_OUT):
+            continue
+        ends = real not in within and not within[0].is_relative_to(real)  # else a link leads back to where it lies
+        if path.is_dir() and not names.isdisjoint(CHECKED_OUT):
+            yield from sorted(path.glob("*.json"))
+        elif path.is_dir() and ends:
+            yield from _walk(path, project, leave_out, within)
+        elif path.is_file():
             yield path
+        elif entry.is_symlink():
+            log.warning("%s is not in the backup: it leads to %s.", path.relative_to(project), real)
 
 
 def _harvests(project: Path) -> Iterator[Path]:

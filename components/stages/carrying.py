@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.errors import ConfigError, DataError
-from components.stages.graph import RUNS, StageNode, nodes
+from components.stages.graph import RUNS, StageNode, nodes, read_by_all
 from components.stages.run import Run
 from components.training.checkpoints import STATE as TRAINER_STATE
 
@@ -34,12 +34,17 @@ REWRITTEN = (".json", ".jsonl")  # may change without changing size
 
 
 def travelling(run: Run, node: StageNode) -> list[Path]:
-    """The files that a stage reads and that DVC does not move, since no other stage makes them."""
+    """The files that a stage reads and that DVC does not move, since no other stage makes them.
+
+    Among them the project's own code of the whole run, which is imported wherever its settings are read.
+    """
     left = [out for other in nodes(run) for out in other.outs]
     read = [path for path in node.deps if not any(path == out or path.startswith(f"{out}/") for out in left)]
-    own = OWN_CODE if Path(OWN_CODE[0]).is_dir() else ()
+    code = OWN_CODE if Path(OWN_CODE[0]).is_dir() else ()
+    launched = [run.profile.launcher.config] if run.profile.launcher.config else []
     # The graph is derived again there, from the whole base model and all of the workload's files.
-    starts = (*read, *SETTINGS, *own, str(RUNS / run.name), *_harvests(run), run.profile.model.path)
+    derived = (str(RUNS / run.name), *_harvests(run), run.profile.model.path, *read_by_all(run))
+    starts = (*read, *SETTINGS, *code, *launched, *derived)
     return sorted({file for start in starts for file in _files(Path(start))})
 
 

@@ -96,7 +96,7 @@ def _judge(run: Run) -> Judge:
     params = run.workload.scorer
     if params.judge is not None:
         params = params.model_copy(update={"judge": params.judge.model_copy(update={"cache": None})})
-    scorer = build(params, run.workload.output)
+    scorer = build(params, run.workload.output, run.workload.agent)
 
     def judge(pairs: Sequence[Pair]) -> list[Outcome]:
         return score_all(scorer, pairs)

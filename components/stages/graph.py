@@ -5,10 +5,12 @@ runs/<run>/dvc.yaml, with the resolved settings in settings.yaml and the hashes 
 it; these files are not edited.
 """
 
+import os.path
 import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,23 @@ from components.data.opinions import KINDS
 from components.ladder import PlannedRung
 from components.methods import NAMES
 from components.models import model_folder
-from components.params import BASE, MCP, Environment, GeneratedSource, HuggingFaceSource, Profile, load
+from components.params import (
+    BASE,
+    MCP,
+    Environment,
+    GeneratedSource,
+    HuggingFaceSource,
+    Profile,
+    ScorerParams,
+    Settings,
+    load,
+)
 from components.stages.answers import answers_folder
 from components.stages.audit import SUSPECTS, audit_folder
 from components.stages.certified import permit_file
 from components.stages.certify import LABELS, tried_on
 from components.stages.code import CODE, hashed, key, located, parted
+from components.stages.own_code import own, with_imports
 from components.stages.run import DATA, PRICES, PROFILES, PROMPTS, RESULT, Run
 from components.stages.rungs import feedback_files, reads_audit, reads_feedback, reads_prices
 from components.stages.standing import standing_folder
@@ -166,7 +179,7 @@ def _made(run: Run) -> Iterator[StageNode]:
                 str(run.folder / "data" / "report.json"),
                 *([str(permit_file(run))] if rung.rewarded else []),
                 *([str(audit_folder(run) / "audit.json")] if reads_audit(rung) else []),
-                *_needed(run, rung),
+                *_needed(run, rung), *_named(rung.settings),
                 *(_feedback(run) if reads_feedback(rung) else []),
                 *([str(PRICES), "components/economics"] if reads_prices(rung) else []),
             ],
@@ -244,8 +257,7 @@ def _judged(run: Run) -> Iterator[StageNode]:
         ],
         settings=[
             "seed", *_columns(run), "workload.agent", "workload.output", "workload.slices", "workload.traffic",
-            "workload.incumbent",
-            "profile.machine", "profile.prompting",
+            "workload.incumbent", "workload.economics", "profile.machine", "profile.prompting",
         ],
         outs=[str(run.folder / "evaluation")],
     )  # fmt: skip
@@ -364,11 +376,11 @@ def _teacher_files(run: Run, rung: PlannedRung) -> Iterator[str]:
 
 
 def _method_files(name: str) -> list[str]:
-    """The code of a method: its file or folder, and what that imports from methods, data and evaluation.
+    """The code of a method: its file or folder, and what that imports: the project's own, methods, data and evaluation.
 
     Of `job.py`, which all methods are given, only the file itself: stages depend on the rest anyway.
     """
-    waiting, files = [_module(NAMES.get(name, name).partition(":")[0]), JOB], list[str]()
+    waiting, files = [*_code(NAMES.get(name, name)), JOB], list[str]()
     used = set[str]()
     while waiting:
         path = waiting.pop()
@@ -385,43 +397,86 @@ def _method_files(name: str) -> list[str]:
 def _module(name: str) -> str:
     """The path of a module's file or folder, relative to the project or to the installed package."""
     path = Path(name.replace(".", "/"))
-    return str(path if located(path).is_dir() else path.with_suffix(".py"))
+    file, package = path.with_suffix(".py"), located(path / "__init__.py").is_file()
+    return str(path if package or (located(path).is_dir() and not located(file).is_file()) else file)
+
+
+def _code(address: str) -> list[str]:
+    """The code at `module:name`: its file or folder, and the project's own that it imports; none if it is installed."""
+    path = _module(address.partition(":")[0])
+    return with_imports([path]) if located(path).exists() else []
 
 
 def _source(run: Run) -> list[str]:
     """The source of the data: a generator's code, or the workload's own folder."""
     source = run.workload.source
     if isinstance(source, GeneratedSource):
-        return [_module(source.generator.partition(":")[0])]
+        return _code(source.generator)
     if isinstance(source, HuggingFaceSource) and not Path(source.dataset).exists():
         return []
     return [str(Path(source.dataset) if isinstance(source, HuggingFaceSource) else DATA / run.workload.name)]
 
 
 def _scorer_files(run: Run) -> list[str]:
-    """Files that the scorers' settings name, and the packages of code named as `module:…`.
+    """Files that the scorers' settings name, and code named as `module:…`: its package, and what that imports.
 
     With a judge also the prices, since a stage records what its verdicts cost.
     """
-    scorers = [params for params in (run.workload.scorer, run.workload.sealed_scorer) if params is not None]
+    scorers = _scorers(run)
+    packages = [path for address in _addresses(scorers) if (path := _package(address)) and located(path).exists()]
+    prices = [str(PRICES)] if any(params.judge for params in scorers) and PRICES.is_file() else []
+    return list(dict.fromkeys([*with_imports(packages), *_named(*scorers), *prices]))
+
+
+def _scorers(run: Run) -> list[ScorerParams]:
+    return [params for params in (run.workload.scorer, run.workload.sealed_scorer) if params is not None]
+
+
+def _addresses(scorers: Sequence[ScorerParams]) -> list[str]:
+    """What scorers' settings name as `module:name`."""
     texts = [text for params in scorers for text in (*params.weighted, *_texts(params.model_dump(mode="json")))]
-    addresses = [text for text in texts if re.fullmatch(ADDRESS, text)]
-    modules = [Path(address.partition(":")[0].replace(".", "/")) for address in dict.fromkeys(addresses)]
-    files = [module.parent if module.parent != Path() else module.with_suffix(".py") for module in modules]
-    named = [Path(text) for text in texts if "/" in text and len(text) < 256 and Path(text).is_file()]
-    prices = [PRICES] if any(params.judge for params in scorers) else []
-    return [str(file) for file in dict.fromkeys([*files, *named, *prices]) if located(file).exists()]
+    return [text for text in dict.fromkeys(texts) if re.fullmatch(ADDRESS, text)]
+
+
+def _package(address: str) -> str | None:
+    """The folder that a module lies in; of one at the top of the project its file, or its own folder."""
+    module = Path(address.partition(":")[0].replace(".", "/"))
+    return own(module.name) if module.parent == Path() else str(module.parent)
+
+
+def _named(*params: Settings) -> list[str]:
+    """The files that settings name."""
+    texts = [text for each in params for text in _texts(each.model_dump(mode="json"))]
+    # Path.is_file raises where a text is too long for a name.
+    return [str(Path(text)) for text in texts if os.path.isfile(text)]
 
 
 def _agent_files(run: Run) -> list[str]:
-    """The code that runs tries and an agent's environment; for an MCP server the files in its command."""
+    """The code that runs tries and an agent's environment; for an MCP server the files and modules in its command."""
     agent = run.workload.agent
     if agent is None:
         return []
     if agent.environment.startswith(MCP):
-        words = map(Path, shlex.split(agent.environment.removeprefix(MCP)))
-        return [TASKS, *(str(word) for word in words if not word.is_absolute() and located(word).is_file())]
-    return [TASKS, _module(agent.environment.partition(":")[0])]
+        return [TASKS, *_server_files(shlex.split(agent.environment.removeprefix(MCP)))]
+    return [TASKS, *_code(agent.environment)]
+
+
+def _server_files(words: Sequence[str]) -> list[str]:
+    """The project's files in a command; of a script or a module what it imports too."""
+    files = [word for word in map(Path, words) if not word.is_absolute() and located(word).is_file()]
+    modules = [path for flag, word in pairwise(words) if flag == "-m" and (path := own(word)) is not None]
+    # A script's imports begin beside it.
+    return [*with_imports(modules), *(path for file in files for path in with_imports([str(file)], file.parent))]
+
+
+def read_by_all(run: Run) -> list[str]:
+    """What reading a run's settings opens, for whichever stage: its own code, and files of scorers and environments."""
+    source, agent = run.workload.source, run.workload.agent
+    addresses = [rung.made_by for rung in run.rungs if ":" in rung.made_by] + _addresses(_scorers(run))
+    addresses += [source.generator] if isinstance(source, GeneratedSource) else []
+    addresses += [agent.environment] if agent and not agent.environment.startswith(MCP) else []
+    packages = [path for address in addresses if (path := own(address.partition(":")[0])) is not None]
+    return [*with_imports(packages), *_scorer_files(run), *_agent_files(run)]
 
 
 def _judging_files(run: Run) -> list[str]:

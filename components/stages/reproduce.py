@@ -94,18 +94,16 @@ def compare(made: Recipe, outputs: Path, answered: list[Observation]) -> Iterato
 
 def _answers(answered: list[Observation], outputs: Path, rung: str) -> Iterator[Compared]:
     """Compare accuracy and validity on test, and every answer to the splits that the rung never saw."""
-    evaluation = outputs / "evaluation"
-    line = next(row for row in _json(evaluation / "evaluation.json")["rungs"] if row["name"] == rung)
-    test = [row for row in answered[: line["n"]] if row.score is not None]
-    scores = [row.score for row in test if row.score is not None]
+    lines = _json(outputs / "evaluation" / "evaluation.json")["rungs"]
+    line = next(row for row in lines if row["name"] == rung)
+    answers = outputs / "answers" / rung
+    test, sealed = (read_jsonl(answers / f"{split}.jsonl", Completion) for split in ("test", "sealed"))
+    recorded = answered[: len(test)]
+    scores = [row.score for row in recorded if row.score is not None]  # accuracy is that of what the scorer decided
     yield _line("accuracy on test", round(sum(scores) / len(scores), 12), round(line["accuracy"]["value"], 12))
-    valid = sum(row.valid for row in test) / len(test)
+    valid = sum(row.valid for row in recorded) / len(recorded)
     yield _line("validity on test", round(valid, 12), round(line["validity"]["value"], 12))
-    remade = [
-        row
-        for split in ("test", "sealed")
-        for row in read_jsonl(outputs / "answers" / rung / f"{split}.jsonl", Completion)
-    ]
+    remade = [*test, *sealed]
     pairs = list(zip(answered, remade, strict=False))
     alike = sum(was.text == mask(now.text) and was.output_tokens == now.usage.output_tokens for was, now in pairs)
     yield Compared(

@@ -42,8 +42,9 @@ from components.params import (
     load,
 )
 from components.prompts import Prompt, load_prompt
-from components.records import Example, Record, Rung, read_jsonl, read_record, to_json
+from components.records import Example, Record, Rung, read_jsonl, read_record
 from components.scorers import build
+from components.stages.cases import cases_of, refuse_cases
 from components.tasks import attempted, open_environment
 
 PIPELINE = Path("params/pipeline.yaml")
@@ -132,11 +133,12 @@ class Run:
         )  # fmt: skip
         for prompt in (*run.workload.prompts, run.workload.trained_prompt):
             run.prompt(prompt)
+        refuse_cases(workload, run.columns, WORKLOADS / f"{workload_name}.yaml")
         run.refuse_decisions()
         run.prices.model(run.workload.incumbent)
         run.prices.machine(run.profile.machine)
         for params in filter(None, (run.workload.scorer, run.workload.sealed_scorer)):
-            build(params, run.workload.output)
+            build(params, run.workload.output, run.workload.agent)
         run.refuse_agent()
         return run
 
@@ -327,13 +329,7 @@ class Run:
     @property
     def must_pass(self) -> list[Example]:
         """The workload's must-pass cases, as examples."""
-        return [
-            Example(
-                id=case.name, input=case.input, demonstration=to_json(case.expected), reference=to_json(case.expected),
-                group=case.name, evidence=case.evidence,
-            )
-            for case in self.workload.must_pass
-        ]  # fmt: skip
+        return cases_of(self.workload)
 
     @property
     def data_version(self) -> str:

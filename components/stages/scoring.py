@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from components.evaluation import Scores, by_example
-from components.params import ScorerParams
+from components.params import AgentParams, ScorerParams
 from components.records import Completion, Example
 from components.scorers import Failures, Scorer, build, score_all, scores_of
 from components.stages.run import Run
@@ -13,18 +13,25 @@ from components.stages.run import Run
 
 def scorer(run: Run) -> Scorer:
     """The workload's scorer."""
-    return _opened(run.workload.scorer.model_dump_json(), json.dumps(run.workload.output))
+    return _of(run, run.workload.scorer)
 
 
 def sealed_scorer(run: Run) -> Scorer | None:
     """The scorer that watches RL and never rewards it; None if the workload has none."""
     params = run.workload.sealed_scorer
-    return None if params is None else _opened(params.model_dump_json(), json.dumps(run.workload.output))
+    return None if params is None else _of(run, params)
+
+
+def _of(run: Run, params: ScorerParams) -> Scorer:
+    agent = run.workload.agent
+    told = None if agent is None else agent.model_dump_json()
+    return _opened(params.model_dump_json(), json.dumps(run.workload.output), told)
 
 
 @lru_cache(maxsize=8)  # databases, sandboxes and connections stay open while the process lasts
-def _opened(params: str, schema: str) -> Scorer:
-    return build(ScorerParams.model_validate_json(params), json.loads(schema))
+def _opened(params: str, schema: str, agent: str | None) -> Scorer:
+    known = None if agent is None else AgentParams.model_validate_json(agent)
+    return build(ScorerParams.model_validate_json(params), json.loads(schema), known)
 
 
 def score(run: Run, examples: Sequence[Example], completions: Sequence[Completion]) -> Scores:

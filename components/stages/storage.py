@@ -119,7 +119,9 @@ def _ask_database(name: str, address: str) -> None:
     try:
         import psycopg2
     except ImportError as error:
-        raise ConfigError(f"expected a driver for storage.{name}, found none: pip install gradus[postgres]") from error
+        raise ConfigError(
+            f"expected a driver for storage.{name}, found none: pip install 'gradus[postgres]'"
+        ) from error
     try:
         psycopg2.connect(address, connect_timeout=_ANSWER_S).close()
     except psycopg2.Error as error:
@@ -129,7 +131,7 @@ def _ask_database(name: str, address: str) -> None:
 
 def _ask_bucket(name: str, address: str, environment: Mapping[str, str]) -> None:
     if lacking := [package for package in S3_PACKAGES if find_spec(package) is None]:
-        raise ConfigError(f"expected the package {lacking[0]} for storage.{name}, found none: pip install gradus[s3]")
+        raise ConfigError(f"expected the package {lacking[0]} for storage.{name}, found none: pip install 'gradus[s3]'")
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError

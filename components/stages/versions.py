@@ -14,7 +14,16 @@ from components.evaluation.clusters import codes_of
 from components.evaluation.compare import Layout
 from components.evaluation.paired import holm
 from components.opening import Opened, over
-from components.records import Comparison, Completion, Example, Record, SliceComparison, read_jsonl, write_jsonl
+from components.records import (
+    Comparison,
+    Completion,
+    Example,
+    Record,
+    SliceComparison,
+    read_jsonl,
+    to_json,
+    write_jsonl,
+)
 from components.registry import registered, registered_number
 from components.stages.answers import answers_folder, opened_rung, opened_version
 from components.stages.run import PROMPTS, STATE, Run, digest
@@ -92,7 +101,8 @@ def answers_of(
     run: Run, name: str, split: Literal["dev", "test", "must_pass"], examples: Sequence[Example]
 ) -> list[Completion]:
     """A version's completions: the evaluation's, or new ones, which are kept for the next time."""
-    path = _kept(run, name, split)
+    evaluated = answers_folder(run, name) / f"{split}.jsonl"
+    path = evaluated if _answers(evaluated, examples) else _kept(run, name, split, examples)
     if not _answers(path, examples):
         opened = _opened(run, name)
         if split == "test":  # as in the evaluation, where an agent has several trials
@@ -103,18 +113,23 @@ def answers_of(
     return read_jsonl(path, Completion)
 
 
-def _kept(run: Run, name: str, split: str) -> Path:
-    """The file of a version's answers: the evaluation's, or that of an earlier comparison of the same version."""
-    evaluated = answers_folder(run, name) / f"{split}.jsonl"
-    if evaluated.is_file():
-        return evaluated
+def _kept(run: Run, name: str, split: str, examples: Sequence[Example]) -> Path:
+    """The file of what a version answers to these examples, as they read, from an earlier comparison or from now on."""
     if run.is_made(name):
         label = f"{name}-{digest(run.rung(name).model_dump_json())}"
     elif (number := _version(run, name)) is not None:
         label = f"version-{number}"
     else:
         label = f"{name}-{run.prompt(name).version}"
-    return STATE / "compare" / run.name / split / f"{label}.jsonl"
+    return STATE / "compare" / run.name / split / f"{label}-{_asked(run, examples)}.jsonl"
+
+
+def _asked(run: Run, examples: Sequence[Example]) -> str:
+    """A hash of what is asked, and of who is asked how: under the same id an example may come to read otherwise."""
+    workload, profile = run.workload, run.profile
+    parts = (profile.model, profile.engine, profile.prompting, workload.agent)
+    rows = (to_json([example.id, example.input, example.evidence]) for example in examples)
+    return digest(run.seed, workload.incumbent, *filter(None, parts), *rows)
 
 
 def _version(run: Run, name: str) -> int | None:

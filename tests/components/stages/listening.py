@@ -6,6 +6,7 @@ settings by the fields that are read. Not heard: whether a file exists, files th
 """
 
 import os
+import re
 import sys
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ PASSED_THROUGH = {"os", "_collections_abc", "collections.abc"}
 # more of it than how many cores do.
 EXEMPT = ("workload.name", "profile.name", "profile.launcher")
 WHOLE = {"model_dump", "model_dump_json", "model_copy"}
+PART = re.compile(r"(\.\d+)?\.part$")  # of what is written first, with the number of the process that writes it
 WRITING = os.O_WRONLY | os.O_RDWR
 
 _listeners: list["Heard"] = []  # none, or the one who listens
@@ -53,7 +55,7 @@ class Heard:
         if "__pycache__" in absolute.parts:
             return
         if absolute.is_relative_to(self.project):
-            kind.add("/".join(part.removesuffix(".part") for part in absolute.relative_to(self.project).parts))
+            kind.add("/".join(PART.sub("", part) for part in absolute.relative_to(self.project).parts))
         elif absolute.is_relative_to(ROOT / "components") and absolute.suffix not in ("", ".py"):
             kind.add(str(absolute.relative_to(ROOT)))
 

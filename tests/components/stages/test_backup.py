@@ -1,6 +1,7 @@
 """A project is backed up to one file and restored in another folder, with the first one gone."""
 
 import gzip
+import logging
 import shutil
 import sqlite3
 import subprocess
@@ -80,6 +81,33 @@ def test_a_restored_project_has_everything_that_cannot_be_made_again(project: Pa
     run(again, *GIT, "checkout", "--quiet", "--force", "retrain/shop/one")
     run(again, sys.executable, "-m", "dvc", "checkout", "--quiet", "data/shop/harvest/one.jsonl.dvc")
     assert "corrected" in (again / "data/shop/harvest/one.jsonl").read_text()
+
+
+def test_folders_that_are_links_come_with_what_they_lead_to(
+    project: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, again, disk = tmp_path / "kept.tar.gz", tmp_path / "again", tmp_path / "disk"
+    disk.mkdir()
+    for name in ("state", "data"):
+        shutil.move(project / name, disk / name)
+        (project / name).symlink_to(disk / name)
+    for name, to in {"again": project, "up": tmp_path, "lost": tmp_path / "nowhere", "dvc": project / ".dvc"}.items():
+        (project / "params" / name).symlink_to(to)
+    with caplog.at_level(logging.WARNING):
+        manifest = backup(project, file)
+    shutil.rmtree(project)
+    shutil.rmtree(disk)
+    restore(file, again)
+    assert (again / "state/lake/traces/a.parquet").read_text() == "rows"
+    assert (again / "data/shop/orders.csv").read_text() == "text\nhello\n"
+    assert rows(again) == 1000
+    for left_out in ("state/logs", "state/up", "state/training"):
+        assert not (again / left_out).exists()
+    # Secrets do not come in by another name; links that never end, or lead to nothing, are named.
+    assert {name for name in manifest.files if name.startswith("params/dvc/")} >= {"params/dvc/config"}
+    assert not [name for name in manifest.files if name.startswith(("params/again", "params/up")) or "local" in name]
+    told = {record.getMessage().split()[0] for record in caplog.records}
+    assert told == {"params/again", "params/up", "params/lost"}
 
 
 def test_a_database_written_to_during_a_backup_is_whole(project: Path, tmp_path: Path) -> None:

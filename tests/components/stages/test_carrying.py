@@ -3,6 +3,7 @@
 import json
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from dvc.repo import Repo
 
 from components.errors import ConfigError, DataError
+from components.params import LauncherParams, ScorerParams
 from components.stages.carrying import (
     Remote,
     attach,
@@ -22,6 +24,7 @@ from components.stages.carrying import (
 )  # fmt: skip
 from components.stages.graph import nodes
 from components.stages.run import Run
+from tests.components.stages.conftest import MakeRun
 
 
 @pytest.fixture
@@ -165,3 +168,23 @@ def test_a_stage_takes_what_no_other_leaves_and_nothing_that_another_does() -> N
     for taken in names.values():
         assert {"params/workloads/triage.yaml", "models/nano/model.safetensors", "runs/triage-nano/dvc.yaml"} <= taken
         assert not [path for path in taken if path.startswith(("artifacts/", ".git/")) or path.endswith(".pyc")]
+
+
+def test_what_settings_open_travels_with_a_stage_that_does_not_read_it(make_run: MakeRun) -> None:
+    run = make_run()
+    save(Path(), "rubric.md", "launch.yaml", "unused.py", "data/shop/rows.csv")
+    for name, code in {"sums/__init__.py": "from units import euros", "units.py": "euros = 1"}.items():
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(code, encoding="utf-8")
+    judge = {"model": "big", "rubric": "rubric.md", "api": {}}
+    scorer = ScorerParams.model_validate({"weighted": {"sums:Adds": 0.5, "judge": 0.5}, "judge": judge})
+    launcher = LauncherParams(kind="accelerate", config="launch.yaml")
+    run = replace(
+        run,
+        workload=run.workload.model_copy(update={"scorer": scorer}),
+        profile=run.profile.model_copy(update={"launcher": launcher}),
+    )
+    audit = next(node for node in nodes(run) if node.name == "audit")
+    taken = {str(path) for path in travelling(run, audit)}
+    assert {"sums/__init__.py", "units.py", "rubric.md", "launch.yaml"} <= taken
+    assert not {"unused.py", "data/shop/rows.csv"} & taken

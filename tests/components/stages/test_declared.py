@@ -34,7 +34,8 @@ MACHINE = {
     ("components.models", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"),  # how much memory the CPU's libraries keep
     ("components.models", "LRU_CACHE_CAPACITY"),
     ("components.data.contract", "GX_ANALYTICS_ENABLED"),
-    ("components.stages.rungs", "RANK"),
+    ("components.training.launch", "RANK"),
+    ("components.training.launch", "WORLD_SIZE"),
     ("components.stages.run", "GRADUS_COMMIT"),  # the commit, where no git is that would say it
     ("components.methods.sft.training", "ACCELERATE_USE_FSDP"),  # whether processes share the weights out
     ("components.training.sharding", "ACCELERATE_USE_FSDP"),

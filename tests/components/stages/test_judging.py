@@ -9,7 +9,8 @@ import pytest
 from components.params import ScorerParams
 from components.records import Completion, Usage
 from components.scorers import verdicts
-from components.stages.judging import tell_judge
+from components.scorers.verdicts import Spent
+from components.stages.judging import WORKERS, leave_spent, tell_judge, workers_spending
 from components.stages.scoring import score
 from components.tracking import NullTracker
 from tests.components.scorers.judge_server import RUBRIC, judging
@@ -67,3 +68,23 @@ def test_verdicts_are_recorded_with_their_price_and_repeated_for_free(
 def test_without_a_judge_nothing_is_recorded(make_run: MakeRun, totals: None) -> None:
     notes = Notes()
     assert (tell_judge(make_run(), notes), notes.numbers) == (0.0, {})
+
+
+def test_what_judges_took_in_a_stages_workers_is_recorded_with_the_stage(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = Notes()
+    monkeypatch.setenv(WORKERS, "restored after the test")
+    with workers_spending() as folder:
+        for rank, tokens in (("0", 100), ("1", 50)):
+            monkeypatch.setenv("RANK", rank)
+            spent = Spent(asked=2, remembered=1, input_tokens=tokens, output_tokens=10)
+            monkeypatch.setattr(verdicts, "_TOTALS", {"big": spent})
+            leave_spent()
+        monkeypatch.setattr(verdicts, "_TOTALS", {"big": Spent(asked=1, input_tokens=7, output_tokens=1)})
+        usd = tell_judge(make_run(), notes, folder)
+    assert usd == pytest.approx((157 * 2 + 21 * 8) / 1e6)
+    assert notes.numbers == {
+        "judge/verdicts": 5, "judge/remembered": 2, "judge/input_tokens": 157, "judge/output_tokens": 21,
+        "judge/usd": pytest.approx(usd),
+    }  # fmt: skip

@@ -90,6 +90,15 @@ def test_an_answer_that_differs_is_counted(registered: Path, tmp_path: Path) -> 
     assert (odd.what, odd.found) == ("answers to test and sealed", "3 alike of 4")
 
 
+def test_an_answer_that_the_scorer_could_not_decide_makes_no_difference(registered: Path, tmp_path: Path) -> None:
+    again, answered = outputs(tmp_path / "again", TEXTS), observed()
+    answered[0] = answered[0].model_copy(update={"score": None, "valid": False})
+    # Of three test answers the second is wrong and the third right; the second and the third are valid.
+    line = {"name": "sft", "n": 2, "accuracy": {"value": 1 / 2}, "validity": {"value": 2 / 3}}
+    (again / "evaluation/evaluation.json").write_text(json.dumps({"rungs": [line]}), encoding="utf-8")
+    assert [each for each in compare(recipe(registered), again, answered) if not each.same] == []
+
+
 def test_other_data_settings_and_scores_are_named(registered: Path, tmp_path: Path) -> None:
     other = recipe(registered, data_hash="d0", params_hash="p0", seed=8)
     result = compare(other, outputs(tmp_path / "again", TEXTS, dev_score=0.5), observed())

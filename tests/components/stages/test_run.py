@@ -72,6 +72,14 @@ def change_run(path: Path, run: str = "triage-nano", **changes: Any) -> None:
     path.write_text(yaml.safe_dump(content))
 
 
+def change_case(path: Path, **changes: Any) -> None:
+    """Change the first must-pass case of triage."""
+    workload = path.parent / "workloads" / "triage.yaml"
+    content = yaml.safe_load(workload.read_text(encoding="utf-8"))
+    content["must_pass"][0].update(changes)
+    workload.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
 def settings_of(run: Run) -> dict[str, Any]:
     return {rung.name: rung.settings for rung in run.rungs}
 
@@ -102,6 +110,24 @@ def test_a_run_that_changes_an_unknown_setting_is_refused(
     settings: Path, changes: dict[str, Any], message: str
 ) -> None:
     change_run(settings, rungs=changes)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        Run.load("triage-nano")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"input": {"message": "smoke"}},
+            "must_pass.smoke-is-urgent.input: expected the columns message, channel, found message "
+            "(params/workloads/triage.yaml)",
+        ),
+        ({"expected": {"intent": "damaged_item"}}, "found 'product' is a required property"),
+        ({"name": "the-amount-is-read"}, "must_pass: expected names that occur once, found the-amount-is-read twice"),
+    ],
+)
+def test_a_case_that_nobody_could_pass_is_refused(settings: Path, changes: dict[str, Any], message: str) -> None:
+    change_case(settings, **changes)
     with pytest.raises(ConfigError, match=re.escape(message)):
         Run.load("triage-nano")
 

@@ -7,11 +7,12 @@ import pytest
 
 from components.errors import RegistryError
 from components.params import MustPass
+from components.records import Completion, Example, Usage, read_jsonl, to_json, write_jsonl
 from components.stages.run import STATE
 from components.stages.rungs import rung
 from components.stages.versions import compare_versions
 from components.tracking import NullTracker
-from tests.components.stages.conftest import PROMPTS, Api, MakeRun
+from tests.components.stages.conftest import PROMPTS, Api, MakeRun, keep_answers
 from tests.components.stages.test_gate import climb, climbed
 
 
@@ -29,8 +30,6 @@ def test_what_a_rung_fixed_and_broke_is_shown_with_the_answers(make_run: MakeRun
 
 
 def test_slices_show_where_the_change_is(make_run: MakeRun) -> None:
-    from components.records import Example, read_jsonl, write_jsonl
-
     run = make_run()
     climbed(run, {"sft": 40, "grpo": 55})
     path = run.folder / "data" / "test.jsonl"
@@ -57,7 +56,42 @@ def test_a_prompt_and_a_registered_version_answer_now_and_once(make_run: MakeRun
     api.understood = {PROMPTS["two"]}  # what was answered is kept
     assert compare_versions(run, ("1", "two")).accuracy == (1.0, 0.0)
     kept = sorted(path.name for path in (STATE / "compare" / run.name / "test").iterdir())
-    assert len(kept) == 2 and kept[1] == "version-1.jsonl"
+    assert len(kept) == 2 and kept[1].startswith("version-1-")
+
+
+def test_an_example_or_a_case_that_came_to_read_otherwise_is_answered_anew(make_run: MakeRun, api: Api) -> None:
+    api.understood = {PROMPTS["one"], PROMPTS["two"]}
+    run = make_run("reworded", api)
+    for text, answer in (
+        ("refund now 1", {"intent": "refund", "urgent": True}),
+        ("delivery now 1", {"intent": "delivery", "urgent": True}),
+    ):
+        path = run.folder / "data" / "dev.jsonl"
+        changes = {"input": {"text": text}, "reference": to_json(answer)}
+        first, *others = read_jsonl(path, Example)
+        write_jsonl(path, [first.model_copy(update=changes), *others])  # under the same id
+        case = MustPass(name="now", input={"text": text}, expected=answer)
+        asking = replace(run, workload=run.workload.model_copy(update={"must_pass": (case,)}))
+        result = compare_versions(asking, ("one", "two"), "dev")
+        assert (result.accuracy, result.failed_cases) == ((1.0, 1.0), ())
+
+
+def test_a_comparison_changes_nothing_that_the_evaluation_left(make_run: MakeRun, api: Api) -> None:
+    api.understood = {PROMPTS["two"]}
+    run = make_run("left", api)
+    climbed(run, {"one": 30, "two": 40})
+    cases = tuple(
+        MustPass(name=name, input={"text": "refund now 1"}, expected={"intent": "refund", "urgent": True})
+        for name in ("old", "new")
+    )
+    usage = Usage(input_tokens=1, output_tokens=1)
+    before = replace(run, workload=run.workload.model_copy(update={"must_pass": cases[:1]}))
+    keep_answers(before, "two", "must_pass", [Completion(example_id="old", text="", usage=usage, latency_ms=1.0)])
+    left = {path: path.read_bytes() for path in (run.folder / "answers").rglob("*") if path.is_file()}
+    after = replace(run, workload=run.workload.model_copy(update={"must_pass": cases}))
+    assert compare_versions(before, ("one", "two")).failed_cases == ("old",)  # as the evaluation has it
+    assert compare_versions(after, ("one", "two")).failed_cases == ()  # asked now, with the new one
+    assert {path: path.read_bytes() for path in (run.folder / "answers").rglob("*") if path.is_file()} == left
 
 
 def test_an_unknown_name_is_an_error(make_run: MakeRun, record: Any) -> None:
