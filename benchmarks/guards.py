@@ -113,7 +113,7 @@ GUARDS = [
           'return pc.field("returned").is_null() | pc.field("returned")', 'return pc.field("returned")',
           "tests/monitoring/test_kept_files.py first_format or column_less"),
     Guard("what was merged into a file is named in it", "monitoring/upkeep.py",
-          "all_or_none=True)), kind, new, held)", "all_or_none=True)), kind, new)",
+          "write(pieces, kind, path, held)", "write(pieces, kind, path)",
           "tests/monitoring/test_upkeep.py"),
     # -- callers of the champion's server
     Guard("who takes nothing of an answer is cut off", "components/serving/connections.py",
@@ -251,7 +251,7 @@ GUARDS = [
     # -- time
     Guard("a pattern takes time in proportion to the text", "components/data/masking.py",
           r'''(?:"|\\?\Z)''', r'''(?:"|\Z)''', "tests/test_regular_expressions.py proportion"),
-    Guard("a workload's own pattern has a time limit", "components/scorers/patterns.py",
+    Guard("a workload's own pattern has a time limit", "components/schema/patterns.py",
           "except TimeoutError:", "except KeyError:", f"{SCORERS}/test_patterns.py match_ends"),
     Guard("a repeated key is found in time", "components/scorers/answers.py",
           "next(key for key, _ in pairs if key in seen or seen.add(key))",
@@ -303,7 +303,7 @@ GUARDS = [
           "client.set_registered_model_tag(name, BEFORE_TAG, str(earlier))", "pass",
           "tests/components/registry/test_whole.py can_be_undone"),
     Guard("a canary that became champion ceases to be one", "components/registry/models.py",
-          "    elif not _no_canary(client, workload, str(number)):", "    else:",
+          "    elif not _without(client, workload, str(number), (CANDIDATE, CANARY)):", "    else:",
           "tests/components/registry/test_whole.py stops_being"),
     Guard("a copied project works in its own folder", "components/registry/moved.py",
           "for folder in before:", "for folder in ():", "tests/components/registry/test_moved.py"),
@@ -327,7 +327,7 @@ GUARDS = [
     Guard("packages are installed by their hashes", "infra/install.py",
           '"--no-deps", "--require-hashes")', '"--no-deps")', "tests/test_dependencies.py checked"),
     Guard("a retraining that is noted in the future holds up no other", "flows/retrain.py",
-          "if last is None or last.started > now:", "if last is None:", f"{FLOWS}/test_retrain.py cooldown"),
+          "if last is None or last.until > now:", "if last is None:", f"{FLOWS}/test_retrain.py cooldown"),
 ]  # fmt: skip
 
 

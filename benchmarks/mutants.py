@@ -48,7 +48,7 @@ GUARDS = {
     "components/scorers/answers.py": [
         "tests/components/scorers/test_answers.py", "tests/components/scorers/test_scorers.py",
     ],
-    "components/scorers/patterns.py": ["tests/components/scorers/test_patterns.py"],
+    "components/schema/patterns.py": ["tests/components/scorers/test_patterns.py"],
     "components/scorers/sql_databases.py": ["tests/components/scorers/test_sql_databases.py"],
     "components/scorers/sql_inside.py": [
         "tests/components/scorers/test_sql_inside.py", "tests/components/scorers/test_sql_databases.py",

