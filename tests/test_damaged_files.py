@@ -10,6 +10,7 @@ from benchmarks.fuzz_files import FILES, Files
 from components.base.pretrain import was_made_by
 from components.errors import TrainingError
 from components.methods.grpo.probe import _kept
+from components.methods.grpo.selection import Mix
 from components.params import load
 from components.params.pretrain import PretrainParams
 from components.training.checkpoints import claim, last_checkpoint
@@ -46,11 +47,11 @@ def test_a_checkpoint_whose_state_is_damaged_is_torn(tmp_path: Path, content: by
 @pytest.mark.parametrize("content", NO_OBJECTS)
 def test_a_choice_of_prompts_that_is_damaged_is_made_again(tmp_path: Path, content: bytes) -> None:
     kept = tmp_path / "selection.json"
-    assert _kept(kept) is None
+    assert _kept(kept, "0123") is None
     kept.write_bytes(content)
-    assert _kept(kept) is None
-    kept.write_text(json.dumps({"probed": 3, "varied": [2], "easy": [0]}))
-    assert (mix := _kept(kept)) and (mix.varied, mix.easy) == ((2,), (0,))
+    assert _kept(kept, "0123") is None
+    kept.write_text(json.dumps({"identity": "0123", "probed": 3, "varied": [2], "easy": [0], "seconds": 1.5}))
+    assert _kept(kept, "0123") == Mix((2,), (0,), 1.5)
 
 
 @pytest.mark.parametrize("content", NO_OBJECTS)

@@ -101,6 +101,19 @@ def test_the_lock_has_everything_that_the_project_names() -> None:
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
 
 
+def test_extras_that_pages_and_messages_name_exist_and_are_quoted_for_the_shell() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    folders = (ROOT / folder for folder in ("components", "flows", "monitoring", "docs"))
+    pages = [*ROOT.glob("*.md"), *(path for folder in folders for path in folder.rglob("*.[mp][dy]"))]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in pages)
+    named = re.findall(r"pip install ('?)gradus\[([\w,]+)\]('?)", text)
+    assert {extra for _, extras, _ in named for extra in extras.split(",")} == {
+        "k8s", "llama", "mcp", "postgres", "ray", "s3"
+    } <= project["project"]["optional-dependencies"].keys()  # fmt: skip
+    assert {(before, after) for before, _, after in named} == {("'", "'")}  # brackets are a pattern to zsh
+    assert set(re.findall(r"pip install --group (\w+)", text)) <= project["dependency-groups"].keys()
+
+
 def test_torch_comes_as_cpu_and_as_cuda_build_and_what_only_cuda_needs_is_apart() -> None:
     assert names(CUDA) >= {"triton", "nvidia-cublas"} and not names(CUDA) & names(LOCK)
     assert not [name for name in names(LOCK) if name.startswith("nvidia")]
