@@ -182,7 +182,8 @@ def show_conflicts(
     for name, words in accepted.conflicts.items():
         typer.echo(name)
         for word in words:
-            typer.echo(f"  {word.sender or 'anonymous'}: {(word.corrected or '')[:MOST_SHOWN]}")
+            said = "right as it is" if word.corrected is None else word.corrected[:MOST_SHOWN]
+            typer.echo(f"  {word.sender or 'anonymous'}: {said}")
     typer.echo(
         f"{len(accepted.conflicts):,} answers wait for a reviewer, "
         f"{accepted.refused:,} words were not their sender's to say."

@@ -75,7 +75,8 @@ def harvest(
     were drawn come first, as they came, and have no cap: a choice among them would be one by how they were answered.
     Under a cap, those of the slices that moved come first.
     """
-    ranked = sorted(candidates, key=_rank)
+    names = {example.id for example in known}  # what the data have uses up no sender's cap
+    ranked = sorted((candidate for candidate in candidates if candidate.name not in names), key=_rank)
     fresh = _without_repeats(_of_each_sender(ranked, params.most_by_sender), known, similarity)
     caps = {"corrected": params.most_corrected, "scored": params.most_scored}
     free = [candidate for candidate in fresh if not candidate.drawn]
@@ -124,9 +125,8 @@ def _without_repeats(ranked: Sequence[Candidate], known: Collection[Example], si
     texts = [_asked(example, _columns(ranked, example), tries=tries) for example in known]
     alike = near_duplicates([*texts, *(candidate.asked for candidate in ranked)], similarity)
     taken, fresh = set(alike[: len(texts)]), list[Candidate]()
-    names = {example.id for example in known}
     for candidate, bundle in zip(ranked, alike[len(texts) :], strict=True):
-        if bundle not in taken and candidate.name not in names:
+        if bundle not in taken:
             fresh.append(candidate)
         taken.add(bundle)
     return fresh

@@ -250,14 +250,16 @@ class Pace:
     def __init__(self, per_minute: float | None) -> None:
         self.gap_s = 60 / per_minute if per_minute else 0.0
         self.next_s = 0.0
+        self._turn = asyncio.Lock()
 
     async def wait(self, request: "httpx.Request") -> None:
-        """Sleep until it is this request's turn, and note when it was."""
+        """Sleep until it is this request's turn, and note when it was. Who gives up while waiting takes no turn."""
         if self.gap_s:
-            now = asyncio.get_running_loop().time()
-            turn = max(now, self.next_s)
-            self.next_s = turn + self.gap_s
-            await asyncio.sleep(turn - now)
+            async with self._turn:
+                now = asyncio.get_running_loop().time()
+                turn = max(now, self.next_s)
+                await asyncio.sleep(turn - now)
+                self.next_s = turn + self.gap_s
         request.extensions[SENT_AT] = time.perf_counter()
 
 

@@ -112,7 +112,8 @@ class BestOnDev(TrainerCallback):
         The trainer does not reach it where several processes resume within an epoch and skip the batches before: they
         would go on in the first epoch's order.
         """
-        if hasattr(batches := of.get("train_dataloader"), "set_epoch"):
+        batches: Any = of.get("train_dataloader")
+        if hasattr(batches, "set_epoch"):
             batches.set_epoch(int(state.epoch or 0))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

@@ -73,7 +73,7 @@ def test_where_feedback_contradicts_itself_none_counts(
 def test_a_correction_comes_with_its_senders_name_and_role_and_the_score_of_who_is_trusted_most() -> None:
     words = [said(1, A, ASKER, 1.0), said(2, None, REVIEWER, 0.0), said(3, None, ASKER, 0.5)]
     voice = voices(words, [trace("asker")]).counts["x"]
-    assert (voice.corrected, voice.sender, voice.reviewer, voice.score, voice.at) == (A, "asker", False, 0.0, 3.0)
+    assert (voice.corrected, voice.sender, voice.reviewer, voice.score, voice.at) == (A, "asker", False, 0.0, 1.0)
 
 
 def test_scores_alone_count_and_contradict_nothing() -> None:
@@ -103,3 +103,23 @@ def test_a_reviewer_who_confirms_an_answer_stands_above_others_corrections() -> 
 def test_beside_a_reviewers_correction_no_other_score_counts() -> None:
     (word,) = voices([said(1, None, ASKER, score=1.0), said(2, B, REVIEWER)], [trace("asker")]).counts.values()
     assert (word.corrected, word.score, word.reviewer) == (B, None, True)
+
+
+@pytest.mark.parametrize("who", [ASKER, REVIEWER])
+def test_who_confirms_an_answer_takes_back_a_correction_of_it(who: dict[str, Any]) -> None:
+    (word,) = voices([said(1, B, who), said(2, None, who, score=1.0)], [trace("asker")]).counts.values()
+    assert (word.corrected, word.score, word.at) == (None, 1.0, 2.0)
+    (word,) = voices([said(1, None, who, score=1.0), said(2, B, who)], [trace("asker")]).counts.values()
+    assert (word.corrected, word.at) == (B, 2.0)
+    (word,) = voices([said(1, B, who), said(2, None, who, score=0.0)], [trace("asker")]).counts.values()
+    assert (word.corrected, word.score, word.at) == (B, 0.0, 1.0)
+
+
+def test_a_reviewer_who_confirms_what_another_corrects_contradicts_it() -> None:
+    words = [said(1, B, REVIEWER), said(2, None, SECOND, score=1.0)]
+    heard = voices(words, [trace("asker")])
+    assert (heard.counts, heard.conflicts) == ({}, {"x": words})
+    back = voices([*words, said(3, None, SECOND, score=0.0)], [trace("asker")])
+    assert back.counts["x"].corrected == B and not back.conflicts
+    same = voices([said(1, A, REVIEWER), words[1]], [trace("asker")])
+    assert same.counts["x"].corrected == A and not same.conflicts

@@ -48,6 +48,14 @@ def test_an_answer_that_the_data_have_by_its_id_is_not_harvested_again_whatever_
     assert [row.example.id for row in kept] == ["P-2"]
 
 
+def test_what_the_data_have_of_a_sender_uses_up_none_of_its_cap() -> None:
+    params = PARAMS.model_copy(update={"most_by_sender": 2})
+    said = [candidate(number, reviewed=False, sender="one") for number in range(1, 6)]
+    before = harvest(said[:2], [], 0.9, params)
+    kept = harvest(said, [row.example for row in before], 0.9, params)
+    assert [row.example.id for row in kept] == ["P-3", "P-4"]
+
+
 def test_of_near_duplicates_the_corrected_one_stays() -> None:
     said = "Where is my parcel with the coffee machine that I ordered on Monday last week?"
     kept = harvest([candidate(1, said, source="scored"), candidate(2, said + "!")], [], 0.9, PARAMS)

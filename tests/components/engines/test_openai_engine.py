@@ -258,6 +258,16 @@ def test_requests_keep_the_pace_retries_included(api: Api, make_engine: MakeEngi
     assert max(api.times) - min(api.times) >= 0.4 - 0.05
 
 
+def test_who_gave_up_while_waiting_for_a_turn_took_none(
+    api: Api, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    engine = make_engine(requests_per_minute=60, within_s=1.5, max_retries=0)  # one a second
+    result = engine.generate([make_request(str(at), f"message {at}") for at in range(8)], Sampling())
+    assert [completion.away for completion in result].count(False) == 2 == len(api.times)
+    (later,) = engine.generate([make_request("later", "and then")], Sampling())
+    assert later.text == "re: and then"
+
+
 def test_parameters_that_an_api_refuses_are_left_out(
     api: Api, make_engine: MakeEngine, make_request: MakeRequest
 ) -> None:
