@@ -73,7 +73,7 @@ def assign(rows: Sequence[Row], alike: Sequence[int], workload: Workload) -> Pla
 
     A generated source gets exactly its sizes, in the order of generation; surplus rows are left out. For others, rows
     keep the split of their file, and evaluation splits without a file get their share of the rows of `all` (or of train
-    if there is no `all`), in an order that the source's seed and each row draw by themselves.
+    if there is no `all`), in an order that the source's seed and the rows draw by themselves, wherever they stand.
 
     Raises:
         ConfigError: A generated source has no size for a split.
@@ -144,7 +144,7 @@ def _by_shares(rows: Sequence[Row], bundles: list[list[int]], source: FileSource
     given = set[str](source.files if isinstance(source, FileSource) else source.splits)
     pool: Part = "all" if "all" in given else "train"
     free = [bundle for bundle in bundles if all(rows[index].part == pool for index in bundle)]
-    free.sort(key=lambda bundle: _draw(rows[bundle[0]], source.shares.seed))
+    free.sort(key=lambda bundle: _draw([rows[place] for place in bundle], source.shares.seed))
     n = sum(row.part == pool for row in rows)
     room: dict[SplitName, int] = {}
     for split in EVALUATION:
@@ -159,15 +159,22 @@ def _by_shares(rows: Sequence[Row], bundles: list[list[int]], source: FileSource
     return splits
 
 
-def _draw(first: Row, seed: int) -> int:
-    """What a bundle draws by its first row: its group, else what it asks.
+def _draw(bundle: Iterable[Row], seed: int) -> int:
+    """What a bundle draws for its split, by the name of the row that leads it.
 
-    Other rows, ids and places in the file have no say. So data that grow or shrink leave nearly all rows in their
-    splits, and the gate does not ask what a champion has learnt from.
+    Other bundles, ids and places in the file have no say. So data that grow or shrink leave nearly all rows in their
+    splits, and the gate does not ask what a champion has learnt from. A row that joins a bundle of k names takes the
+    lead, and draws anew for all of it, with probability 1/(k + 1); not if its name, as its group, is among them.
     """
-    example = first.example
-    name = example.group if example.group not in ("", example.id) else "\n".join(first.asked)
-    return drawn(f"split/{seed}", name)
+    # Who leads is drawn apart from the split: by the least draw for the split large bundles would get into sealed.
+    leader = min({_called(row) for row in bundle}, key=lambda name: drawn(f"first/{seed}", name))
+    return drawn(f"split/{seed}", leader)
+
+
+def _called(row: Row) -> str:
+    """The name by which a row draws: its group, else what it asks."""
+    example = row.example
+    return example.group if example.group not in ("", example.id) else "\n".join(row.asked)
 
 
 def _fill(bundles: Iterable[list[int]], room: dict[SplitName, int]) -> tuple[Places, dict[SplitName, int]]:

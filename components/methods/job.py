@@ -93,6 +93,14 @@ class Job:
         shutil.copyfile(self.prompt_file, self.out / f"{PROMPT_FILE}.md")
 
     @property
+    def account(self) -> Path:
+        """The file with what the rung's teacher took over all attempts; it goes when the rung is made.
+
+        It is beside `work`, which people remove to start again: what was paid stays paid.
+        """
+        return self.work.parent / f"spent-{self.work.name}.json"
+
+    @property
     def tasks(self) -> Sequence[Example]:
         """The examples of train that a model can answer and be judged by: an agent's tries of production are none."""
         return (

@@ -67,7 +67,7 @@ Reply = Callable[[Opened, Sequence[str]], list[Completion]]
 
 
 class Spent(Record):
-    """What a rung's teacher has taken so far, over all attempts at making the rung."""
+    """What a rung's teacher has taken so far, over all attempts at making the rung, under any of its settings."""
 
     asked: int = 0
     input_tokens: int = 0
@@ -122,8 +122,8 @@ class TeacherSession:
 
     def __post_init__(self) -> None:
         """Go on with the bill of an earlier attempt."""
-        if self._account.is_file():
-            vars(self.bill).update(read_record(self._account, Spent).model_dump())
+        if self.job.account.is_file():
+            vars(self.bill).update(read_record(self.job.account, Spent).model_dump())
 
     @property
     def opened(self) -> Opened:
@@ -194,7 +194,7 @@ class TeacherSession:
         opened, started = self.opened, time.monotonic()
         answers = reply(opened, waiting)
         self._count(answers, time.monotonic() - started)
-        write_record(self._account, self.bill.spent)
+        write_record(self.job.account, self.bill.spent)
         return answers
 
     def _count(self, answers: Sequence[Completion], seconds: float) -> None:
@@ -211,11 +211,6 @@ class TeacherSession:
         """Raises TrainingError if what was answered cost more than `most_usd`; called before more is asked."""
         if self.most_usd is not None and self.bill.usd > self.most_usd:
             raise TrainingError(TOO_DEAR.format(most=self.most_usd, usd=self.bill.usd, n=n, all=total))
-
-    @cached_property
-    def _account(self) -> Path:
-        """The file with what the teacher took for the rung; it goes when the rung is made."""
-        return self.job.work / f"spent-{self._identity}.json"
 
     @cached_property
     def _identity(self) -> str:

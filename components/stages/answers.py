@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from components.evaluation import Judging, judge_answers
 from components.models import folder_digest
 from components.opening import Answers, Opened, open_artifact
@@ -21,11 +23,12 @@ from components.records import (
     Rung,
     read_jsonl,
     read_record,
+    to_json,
     write_jsonl,
     write_record,
 )
 from components.registry import Version, whole
-from components.stages.run import Run
+from components.stages.run import Run, digest
 from components.stages.scoring import scorer
 from components.tracking import Tracker
 
@@ -35,11 +38,15 @@ log = logging.getLogger(__name__)
 
 
 class Answered(Record):
-    """How a rung answered: the seconds that all answers to test took, and the artifact's SHA-256."""
+    """How a rung answered: the seconds that all answers to test took, and the artifact's SHA-256.
+
+    `asked` has a hash of the examples of test and of the must-pass cases, as they read then; older records have none.
+    """
 
     seconds: float
     digest: str
     contends: bool
+    asked: dict[str, str] = Field(default={})
 
 
 def answer(run: Run, tracker: Tracker, name: str) -> None:
@@ -55,12 +62,14 @@ def answer(run: Run, tracker: Tracker, name: str) -> None:
     answers = opened.attempt(test, run.seed, run.trials)
     judged = _keep(run, name, "test", run.asked("test"), answers)
     contends = is_contender(run, name)
+    asked = {"test": digest(*rows_of(run.asked("test")))}
     if contends:
         sealed = opened.attempt(run.examples("sealed"), run.seed, run.trials)
         _keep(run, name, "sealed", run.asked("sealed"), sealed)
         if run.must_pass:
             _keep(run, name, MUST_PASS, run.must_pass, opened.answer(run.must_pass, run.seed))
-    done = Answered(seconds=answers.seconds, digest=folder_digest(artifact.folder), contends=contends)
+            asked[MUST_PASS] = digest(*rows_of(run.must_pass))
+    done = Answered(seconds=answers.seconds, digest=folder_digest(artifact.folder), contends=contends, asked=asked)
     write_record(folder / "answered.json", done)
     right = sum(judgement.score.passed for judgement in judged if judgement.score) / max(
         1, sum(judgement.score is not None for judgement in judged)
@@ -68,6 +77,11 @@ def answer(run: Run, tracker: Tracker, name: str) -> None:
     valid = sum(judgement.valid for judgement in judged) / len(judged)
     log.info("%s: %.1f %% right, %.1f %% valid.", name, 100 * right, 100 * valid)
     tracker.metrics({"test/accuracy": right, "test/validity": valid})
+
+
+def rows_of(examples: Sequence[Example]) -> list[str]:
+    """What is asked, an example a row: under the same id it may come to read otherwise."""
+    return [to_json([example.id, example.input, example.evidence]) for example in examples]
 
 
 def is_contender(run: Run, name: str) -> bool:

@@ -29,14 +29,15 @@ NAME = "carried"
 OURS, ARCHIVES, WORK = "gradus", "archives", "work"  # our folder in the remote, and its subfolders
 OWN, BESIDE = "own", "beside"  # a stage's work folder, and files beside it that all stages of a run share
 CHECKPOINT = "checkpoint-"
-ANSWERS = ("taught-*.jsonl", "samples-*.jsonl")  # of teachers and of sampled models
+ANSWERS = ("taught-*.jsonl", "samples-*.jsonl", "spent-*.json")  # of teachers, of sampled models; what teachers took
 REWRITTEN = (".json", ".jsonl")  # may change without changing size
 
 
 def travelling(run: Run, node: StageNode) -> list[Path]:
-    """The files that a stage reads and that DVC does not move, since no other stage makes them.
+    """The files of the project that a stage reads and that DVC does not move, since no other stage makes them.
 
-    Among them the project's own code of the whole run, which is imported wherever its settings are read.
+    Among them the project's own code of the whole run, which is imported wherever its settings are read. What lies
+    outside of the project is not carried.
     """
     left = [out for other in nodes(run) for out in other.outs]
     read = [path for path in node.deps if not any(path == out or path.startswith(f"{out}/") for out in left)]
@@ -45,7 +46,12 @@ def travelling(run: Run, node: StageNode) -> list[Path]:
     # The graph is derived again there, from the whole base model and all of the workload's files.
     derived = (str(RUNS / run.name), *_harvests(run), run.profile.model.path, *read_by_all(run))
     starts = (*read, *SETTINGS, *code, *launched, *derived)
-    return sorted({file for start in starts for file in _files(Path(start))})
+    return sorted({file for start in starts if _is_inside(Path(start)) for file in _files(Path(start))})
+
+
+def _is_inside(path: Path) -> bool:
+    """Whether a path is one of the project's, and so the same on every machine."""
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _harvests(run: Run) -> Iterator[str]:
@@ -122,7 +128,7 @@ class Remote:
         """Send what a training has saved so far: its complete checkpoints, with the file that completes each one last.
 
         Complete checkpoints do not change; other files are sent again when they do. Answers that were paid for before
-        the training are sent too; they are beside its folder.
+        the training are sent too, and what they took; they are beside its folder.
         """
         files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_torn(path, folder))
         for path in sorted(files, key=lambda path: path.name == TRAINER_STATE):

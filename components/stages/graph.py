@@ -7,10 +7,8 @@ it; these files are not edited.
 
 import os.path
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from components.data.opinions import KINDS
 from components.ladder import PlannedRung
 from components.methods import NAMES
 from components.models import model_folder
+from components.own_code import ADDRESS, own, package, server_files, with_imports
 from components.params import (
     BASE,
     MCP,
@@ -36,7 +35,6 @@ from components.stages.audit import SUSPECTS, audit_folder
 from components.stages.certified import permit_file
 from components.stages.certify import LABELS, tried_on
 from components.stages.code import CODE, hashed, key, located, parted
-from components.stages.own_code import own, with_imports
 from components.stages.run import DATA, PRICES, PROFILES, PROMPTS, RESULT, Run
 from components.stages.rungs import feedback_files, reads_audit, reads_feedback, reads_prices
 from components.stages.standing import standing_folder
@@ -47,7 +45,6 @@ RUBRICS = "params/rubrics"
 JOB = "components/methods/job.py"
 IMPORTED = r"from components\.methods\.(\w+)"
 USED = r"from (components\.(?:data|evaluation)\.\w+) import"
-ADDRESS = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # module:name
 ENGINES, SCORERS, TRAINING = "components/engines", "components/scorers", "components/training"
 TASKS = "components/tasks"
 OPENING, SHOTS = "components/opening.py", "components/shots.py"
@@ -423,7 +420,7 @@ def _scorer_files(run: Run) -> list[str]:
     With a judge also the prices, since a stage records what its verdicts cost.
     """
     scorers = _scorers(run)
-    packages = [path for address in _addresses(scorers) if (path := _package(address)) and located(path).exists()]
+    packages = [path for address in _addresses(scorers) if (path := package(address)) and located(path).exists()]
     prices = [str(PRICES)] if any(params.judge for params in scorers) and PRICES.is_file() else []
     return list(dict.fromkeys([*with_imports(packages), *_named(*scorers), *prices]))
 
@@ -436,12 +433,6 @@ def _addresses(scorers: Sequence[ScorerParams]) -> list[str]:
     """What scorers' settings name as `module:name`."""
     texts = [text for params in scorers for text in (*params.weighted, *_texts(params.model_dump(mode="json")))]
     return [text for text in dict.fromkeys(texts) if re.fullmatch(ADDRESS, text)]
-
-
-def _package(address: str) -> str | None:
-    """The folder that a module lies in; of one at the top of the project its file, or its own folder."""
-    module = Path(address.partition(":")[0].replace(".", "/"))
-    return own(module.name) if module.parent == Path() else str(module.parent)
 
 
 def _named(*params: Settings) -> list[str]:
@@ -457,16 +448,8 @@ def _agent_files(run: Run) -> list[str]:
     if agent is None:
         return []
     if agent.environment.startswith(MCP):
-        return [TASKS, *_server_files(shlex.split(agent.environment.removeprefix(MCP)))]
+        return [TASKS, *server_files(agent.environment.removeprefix(MCP))]
     return [TASKS, *_code(agent.environment)]
-
-
-def _server_files(words: Sequence[str]) -> list[str]:
-    """The project's files in a command; of a script or a module what it imports too."""
-    files = [word for word in map(Path, words) if not word.is_absolute() and located(word).is_file()]
-    modules = [path for flag, word in pairwise(words) if flag == "-m" and (path := own(word)) is not None]
-    # A script's imports begin beside it.
-    return [*with_imports(modules), *(path for file in files for path in with_imports([str(file)], file.parent))]
 
 
 def read_by_all(run: Run) -> list[str]:

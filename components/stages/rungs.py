@@ -132,7 +132,7 @@ def artifact_of(run: Run, origin: str | None) -> Artifact | None:
 
 
 def keep(run: Run, planned: PlannedRung, job: Job, made: Made, tracker: Tracker) -> None:
-    """Write a rung's `result.json`, then delete its checkpoints."""
+    """Write a rung's `result.json`, then delete its checkpoints and its teacher's account."""
     asked = planned.makes != "classifier"
     if asked and not (job.out / f"{PROMPT_FILE}.md").is_file():
         job.keep_prompt()
@@ -160,6 +160,7 @@ def keep(run: Run, planned: PlannedRung, job: Job, made: Made, tracker: Tracker)
     )
     write_record(run.rung_folder(planned.name) / RESULT, record)
     shutil.rmtree(job.work, ignore_errors=True)
+    job.account.unlink(missing_ok=True)
     tracker.metrics({**dev_figures(record), **{f"train/{key}": float(value) for key, value in made.metrics.items()}})
 
 

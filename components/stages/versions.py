@@ -21,11 +21,10 @@ from components.records import (
     Record,
     SliceComparison,
     read_jsonl,
-    to_json,
     write_jsonl,
 )
 from components.registry import registered, registered_number
-from components.stages.answers import answers_folder, opened_rung, opened_version
+from components.stages.answers import MUST_PASS, answered, answers_folder, opened_rung, opened_version, rows_of
 from components.stages.run import PROMPTS, STATE, Run, digest
 from components.stages.scoring import score
 
@@ -102,7 +101,8 @@ def answers_of(
 ) -> list[Completion]:
     """A version's completions: the evaluation's, or new ones, which are kept for the next time."""
     evaluated = answers_folder(run, name) / f"{split}.jsonl"
-    path = evaluated if _answers(evaluated, examples) else _kept(run, name, split, examples)
+    stands = _answers(evaluated, examples) and _was_asked(run, name, split, examples)
+    path = evaluated if stands else _kept(run, name, split, examples)
     if not _answers(path, examples):
         opened = _opened(run, name)
         if split == "test":  # as in the evaluation, where an agent has several trials
@@ -125,11 +125,10 @@ def _kept(run: Run, name: str, split: str, examples: Sequence[Example]) -> Path:
 
 
 def _asked(run: Run, examples: Sequence[Example]) -> str:
-    """A hash of what is asked, and of who is asked how: under the same id an example may come to read otherwise."""
+    """A hash of what is asked, and of who is asked how."""
     workload, profile = run.workload, run.profile
     parts = (profile.model, profile.engine, profile.prompting, workload.agent)
-    rows = (to_json([example.id, example.input, example.evidence]) for example in examples)
-    return digest(run.seed, workload.incumbent, *filter(None, parts), *rows)
+    return digest(run.seed, workload.incumbent, *filter(None, parts), *rows_of(examples))
 
 
 def _version(run: Run, name: str) -> int | None:
@@ -153,6 +152,13 @@ def _answers(path: Path, examples: Sequence[Example]) -> bool:
     if not path.is_file():
         return False
     return {row.example_id for row in read_jsonl(path, Completion)} == {row.id for row in examples}
+
+
+def _was_asked(run: Run, name: str, split: str, examples: Sequence[Example]) -> bool:
+    """Whether an evaluated rung was asked these examples as they read; of must-pass cases its record has to say so."""
+    finished = (answers_folder(run, name) / "answered.json").is_file()
+    then = answered(run, name).asked.get(split) if finished else None
+    return then == digest(*rows_of(examples)) or (then is None and split != MUST_PASS)
 
 
 def _failed_cases(run: Run, name: str) -> tuple[str, ...]:

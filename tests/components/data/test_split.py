@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.data.shares import drawn
 from components.data.sources import Row
 from components.data.split import SPLITS, TooFewRowsError, assign, straddling
 from components.errors import ConfigError, DataError
@@ -117,9 +118,11 @@ def test_shares_are_of_the_rows_without_a_split_and_follow_the_seed() -> None:
     assert assign(rows, [], from_files({"all": "a.csv"}, **shares, seed=2)) != first
 
 
-def texts(rows: list[Row], of: Workload) -> dict[str, set[str]]:
-    """Split → its rows' texts."""
-    splits = assign(rows, list(range(len(rows))), of)
+def texts(rows: list[Row], of: Workload, likes: list[int] | None = None) -> dict[str, set[str]]:
+    """Split → its rows' texts. Rows with the same number in `likes` are near-duplicates."""
+    first: dict[int, int] = {}
+    alike = [first.setdefault(key, place) for place, key in enumerate(likes or range(len(rows)))]
+    splits = assign(rows, alike, of)
     return {split: {rows[place].example.input["text"] for place in places} for split, places in splits.items()}
 
 
@@ -161,6 +164,38 @@ def test_neither_the_order_of_a_file_nor_its_ids_move_a_row() -> None:
         for at, own in enumerate(reversed(rows))
     ]
     assert texts(named, CUT) == texts(rows, CUT)
+
+
+def test_rows_that_belong_together_stay_where_they_are_in_a_file_with_the_newest_first() -> None:
+    # Threes of near-duplicates; from row 150 on also groups of two, which these join to sixes.
+    rows = [row(number, f"g{number // 2}" if number >= 150 else "") for number in range(300)]
+    likes = [number // 3 for number in range(300)]
+    assert texts(rows[::-1], CUT, likes[::-1]) == texts(rows, CUT, likes)
+
+
+def test_a_near_duplicate_put_in_front_moves_those_that_it_resembles_only_where_it_leads_them() -> None:
+    # 10.5 % are 32 rows, ten threes and two places to spare: where one of the ten gets a fourth row, all still fit.
+    of = from_files({"all": "a.csv"}, dev=0.105, test=0.105, sealed=0.105, seed=1)
+    rows, likes = [row(number) for number in range(300)], [number // 3 for number in range(300)]
+    before = texts(rows, of, likes)
+    leads, moves = list[bool](), list[bool]()
+    for three in range(100):
+        new = row(1000 + three)
+        after = texts([new, *rows], of, [three, *likes])
+        moves.append(any(before[split] - after[split] for split in SPLITS))
+        old = [drawn("first/1", f"r{number}") for number in range(3 * three, 3 * three + 3)]
+        leads.append(drawn("first/1", new.example.input["text"]) < min(old))
+    assert any(moves) and all(first for first, moved in zip(leads, moves, strict=True) if moved)
+    assert 12 < sum(leads) < 38  # one of four, within three standard deviations of 4.3
+
+
+def test_rows_that_belong_together_are_sealed_no_more_often_than_others() -> None:
+    rows, tens = [row(number) for number in range(1000)], {f"r{number}" for number in range(200)}
+    likes = [number // 10 if number < 200 else number for number in range(1000)]  # twenty tens and 800 single rows
+    cuts = [from_files({"all": "a.csv"}, dev=0.1, test=0.1, sealed=0.1, seed=seed) for seed in range(20)]
+    sealed = [texts(rows, cut, likes)["sealed"] for cut in cuts]
+    # 10 % of 4,000 rows, within three standard deviations of 60; by the least draw of ten it would be most of 2,000
+    assert 220 < sum(len(tens & some) for some in sealed) < 580
 
 
 def test_a_group_stays_where_it_is_when_a_row_comes_before_its_others() -> None:

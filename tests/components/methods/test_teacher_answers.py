@@ -1,6 +1,7 @@
 """Teachers: how they are opened and paid, whether they may teach, and what is learnt from them."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,27 @@ def test_a_budget_holds_over_all_attempts_at_a_rung(tmp_path: Path, monkeypatch:
         more = asking(of, api(address(server)), most_usd=1.0)
         more.answer(of.train)
     assert more.bill.usd == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(("changes", "waiting"), [({}, 20), ({"timeout_s": 77.0}, 40)])
+def test_a_budget_holds_when_the_work_folder_is_removed_or_the_teacher_gets_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], waiting: int
+) -> None:
+    monkeypatch.setattr(teachers, "BATCH", 10)
+    with serving(right) as server:
+        of = job(tmp_path, prices=PRICES)
+        with pytest.raises(TrainingError, match=r"found \$0.40 after 20 of 40"):
+            asking(of, api(address(server)), most_usd=0.3).answer(of.train)
+        if not changes:
+            shutil.rmtree(of.work, ignore_errors=True)
+        with pytest.raises(TrainingError, match=rf"at most \$0.3 \(most_usd\), found \$0.40 after 0 of {waiting}"):
+            asking(of, api(address(server), **changes), most_usd=0.3).answer(of.train)
+        assert len(server.seen) == 20
+        more = asking(of, api(address(server), **changes), most_usd=2.0)
+        more.answer(of.train)
+    # 20 answers and those that waited, of 2 cents each
+    made = more.bill.added_to(Made(seconds=1.0, dev_score=1.0, dev_examples=1))
+    assert (more.bill.asked, made.paid_usd) == (20 + waiting, pytest.approx(0.4 + 0.02 * waiting))
 
 
 def test_other_requests_are_held_to_the_budget_too_and_failed_replies_are_asked_for_again(

@@ -57,11 +57,23 @@ def version(changes: dict[str, Any]) -> str:
         (acting("own_bell:Bell"), "own_bell.py"),
         (acting("own_world.bell:Bell"), "own_world/doors.py"),
         (acting("mcp:python servers/bell.py"), "servers/bell.py"),
+        (acting("mcp:python -m own_server"), "own_server.py"),
+        # What the project's own code imports.
+        ({"scorer": {"weighted": {"own_sums:Adds": 1.0}}}, "own_rules.py"),
+        ({"scorer": {"weighted": {"own_package.sums:Adds": 1.0}}}, "own_units/euros.py"),
+        (acting("own_bell:Bell"), "own_rules.py"),
+        (acting("mcp:python servers/bell.py"), "servers/own_chime.py"),
+        (acting("mcp:python -m own_server"), "own_rules.py"),
     ],
 )
 def test_another_file_of_a_scorer_or_an_environment_is_another_scorer(changes: dict[str, Any], name: str) -> None:
-    for package in ("own_package/sums.py", "own_world/bell.py"):
-        put(package, "")
+    code = {
+        "own_package/sums.py": "from own_units.euros import total", "own_world/bell.py": "",
+        "servers/bell.py": "import own_chime",
+        **dict.fromkeys(("own_sums.py", "own_bell.py", "own_server.py"), "import own_rules"),
+    }  # fmt: skip
+    for path, text in code.items():
+        put(path, text)
     put(name, "one")
     before = version(changes)
     put(name, "two")
@@ -78,6 +90,12 @@ def test_other_settings_and_another_schema_are_another_scorer() -> None:
     assert version({"output": output}) != known
     assert version(acting("nobody:Bell")) not in (known, version(acting("nobody:Gong")))
     assert version({"description": "Other words."}) == known
+
+
+def test_a_text_in_settings_that_is_too_long_for_a_name_is_no_file_of_a_scorer() -> None:
+    rules = [{"text": {"required": ["漢" * count]}} for count in (200, 201)]  # of 600 bytes; names have at most 255
+    one, other = (version({"scorer": {"weighted": {"format_rules": 1.0}, "format_rules": each}}) for each in rules)
+    assert one != other
 
 
 def test_a_scorer_is_the_same_in_whatever_folder_its_project_lies(

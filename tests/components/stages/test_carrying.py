@@ -24,7 +24,7 @@ from components.stages.carrying import (
 )  # fmt: skip
 from components.stages.graph import nodes
 from components.stages.run import Run
-from tests.components.stages.conftest import MakeRun
+from tests.components.stages.conftest import ROOT, MakeRun
 
 
 @pytest.fixture
@@ -133,6 +133,16 @@ def test_answers_from_before_a_training_are_sent_with_it(repo: Any, tmp_path: Pa
     assert not (tmp_path / "later").exists()
 
 
+def test_what_a_teacher_took_is_sent_with_its_answers_each_time_that_it_grows(repo: Any, tmp_path: Path) -> None:
+    remote, account = Remote.of(repo), tmp_path / "run" / "spent-sft.json"
+    for usd in ("0.1", "0.2"):  # of the same size
+        save(tmp_path / "run", "spent-sft.json")
+        account.write_text(usd, encoding="utf-8")
+        Remote.of(repo).push_work(tmp_path / "run" / "sft", "key")
+    remote.pull_work(tmp_path / "next" / "sft", "key")
+    assert (tmp_path / "next" / "spent-sft.json").read_text(encoding="utf-8") == "0.2"
+
+
 def test_what_the_remote_never_got_is_named(repo: Any) -> None:
     with pytest.raises(DataError, match=r"expected archives x\.tar in DVC's remote"):
         Remote.of(repo).get("archives", "x.tar")
@@ -188,3 +198,35 @@ def test_what_settings_open_travels_with_a_stage_that_does_not_read_it(make_run:
     taken = {str(path) for path in travelling(run, audit)}
     assert {"sums/__init__.py", "units.py", "rubric.md", "launch.yaml"} <= taken
     assert not {"unused.py", "data/shop/rows.csv"} & taken
+
+
+@pytest.mark.parametrize("outside", ["{}/shared", "../shared", "params/../../shared"])
+def test_what_settings_name_outside_of_the_project_stays_and_the_rest_travels(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outside: str
+) -> None:
+    run = make_run()
+    (tmp_path / "project").mkdir()
+    Path("params").rename("project/params")
+    monkeypatch.chdir("project")
+    save(Path(), "rubric.md")
+    save(tmp_path / "shared", "launch.yaml", "shop.sql")
+    (tmp_path / "shared/model").symlink_to(ROOT / "models/nano")
+    folder = outside.format(tmp_path)
+    scorer = ScorerParams.model_validate({
+        "weighted": {"judge": 0.5, "sql_execution": 0.5},
+        "judge": {"model": "big", "rubric": "rubric.md", "api": {}},
+        "sql_execution": {"databases": [f"{folder}/shop.sql"]},
+    })  # fmt: skip
+    launcher = LauncherParams(kind="accelerate", config=f"{folder}/launch.yaml")
+    model = run.profile.model.model_copy(update={"path": f"{folder}/model"})
+    run = replace(
+        run,
+        workload=run.workload.model_copy(update={"scorer": scorer}),
+        profile=run.profile.model_copy(update={"launcher": launcher, "model": model}),
+    )
+    answer = next(node for node in nodes(run) if node.name == "answer-one")
+    assert {f"{folder}/shop.sql", f"{folder}/model/model.safetensors"} <= {*answer.deps}
+    archive = packed(travelling(run, answer))
+    unpack(archive, tmp_path / "there", digest_of(archive))
+    there = {Path(path).name for path in files(tmp_path / "there")}
+    assert "rubric.md" in there and not {"launch.yaml", "shop.sql", "model.safetensors"} & there

@@ -19,7 +19,7 @@ from components.records import write_jsonl, write_record
 from components.scorers import verdicts
 from components.stages import call
 from components.stages.advise import Settled
-from components.stages.answers import completions_of, judged_of
+from components.stages.answers import completions_of, is_contender, judged_of
 from components.stages.graph import StageNode, nodes
 from components.stages.judging import tell_judge
 from components.stages.run import LADDERS, PIPELINE, PROFILES, WORKLOADS, Run, StageRecord
@@ -121,8 +121,8 @@ def heard_of(run: Run, node: StageNode) -> Heard:
 
 
 def leave_standing(run: Run) -> None:
-    """A champion of an earlier climb that answers as the classifier does."""
-    name, folder = run.rungs[0].name, standing_folder(run)
+    """A champion of an earlier climb that answers as the first contender does."""
+    name, folder = next(rung.name for rung in run.rungs if is_contender(run, rung.name)), standing_folder(run)
     write_jsonl(folder / ANSWERS, completions_of(run, "sealed", name))
     write_jsonl(folder / SCORES, judged_of(run, "sealed", name))
     write_record(folder / FILE, Standing(question="q", look=1, version=1, name="version 1", digest="other"))

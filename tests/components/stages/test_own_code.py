@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from components.own_code import own, with_imports
 from components.params import AgentParams, GeneratedSource, ScorerParams, Settings
 from components.stages.graph import nodes
-from components.stages.own_code import own, with_imports
 from components.stages.run import Run
 from tests.components.stages.conftest import MakeRun
 
@@ -117,6 +117,7 @@ def test_generators_and_environments_are_declared_with_what_they_import_and_inst
 @pytest.mark.parametrize(("command", "known"), [
     ("python tools/serve.py --rows tools/rows.json", {"tools/serve.py", "tools/stock.py", "tools/rows.json"}),
     ("python -m served", {"served.py", "stock.py"}),
+    (f"sh -c 'python served.py --note {'漢' * 200}'", set[str]()),  # too long for a name
 ])  # fmt: skip
 def test_an_mcp_servers_script_and_module_are_declared_with_what_they_import(
     make_run: MakeRun, command: str, known: set[str]

@@ -6,7 +6,8 @@ import pytest
 
 from components.errors import ConfigError, ScorerError
 from components.methods.rewards import reward, without_failures
-from components.records import Completion, Score, Usage
+from components.methods.teachers import Spent
+from components.records import Completion, Score, Usage, write_record
 from components.stages.publish import publish_prompts
 from components.stages.rungs import job_of, rung
 from components.stages.scoring import scorer
@@ -67,6 +68,15 @@ def test_a_rungs_record_has_what_it_was_made_from(make_run: MakeRun) -> None:
     # urgency and intent are words of the text, and dev repeats what train taught
     assert made.dev_score == notes.numbers["dev/score"] == 1.0
     assert made.dev_examples == 60
+
+
+def test_what_a_teacher_took_is_forgotten_when_its_rung_is_made_and_no_other(make_run: MakeRun) -> None:
+    run = make_run()
+    accounts = {name: job_of(run, run.planned(name)).account for name in ("classical", "one")}
+    for path in accounts.values():
+        write_record(path, Spent(usd=1.0))
+    rung(run, NullTracker(), "classical")
+    assert {name: path.is_file() for name, path in accounts.items()} == {"classical": False, "one": True}
 
 
 def test_an_unknown_rung_is_refused_with_those_of_the_ladder(make_run: MakeRun) -> None:

@@ -7,12 +7,13 @@ import pytest
 
 from components.errors import RegistryError
 from components.params import MustPass
-from components.records import Completion, Example, Usage, read_jsonl, to_json, write_jsonl
-from components.stages.run import STATE
+from components.records import Example, read_jsonl, to_json, write_jsonl
+from components.stages.answers import answer, answered, answers_folder
+from components.stages.run import STATE, Run
 from components.stages.rungs import rung
 from components.stages.versions import compare_versions
 from components.tracking import NullTracker
-from tests.components.stages.conftest import PROMPTS, Api, MakeRun, keep_answers
+from tests.components.stages.conftest import PROMPTS, Api, MakeRun, make_prompts
 from tests.components.stages.test_gate import climb, climbed
 
 
@@ -62,15 +63,15 @@ def test_a_prompt_and_a_registered_version_answer_now_and_once(make_run: MakeRun
 def test_an_example_or_a_case_that_came_to_read_otherwise_is_answered_anew(make_run: MakeRun, api: Api) -> None:
     api.understood = {PROMPTS["one"], PROMPTS["two"]}
     run = make_run("reworded", api)
-    for text, answer in (
+    for text, expected in (
         ("refund now 1", {"intent": "refund", "urgent": True}),
         ("delivery now 1", {"intent": "delivery", "urgent": True}),
     ):
         path = run.folder / "data" / "dev.jsonl"
-        changes = {"input": {"text": text}, "reference": to_json(answer)}
+        changes = {"input": {"text": text}, "reference": to_json(expected)}
         first, *others = read_jsonl(path, Example)
         write_jsonl(path, [first.model_copy(update=changes), *others])  # under the same id
-        case = MustPass(name="now", input={"text": text}, expected=answer)
+        case = MustPass(name="now", input={"text": text}, expected=expected)
         asking = replace(run, workload=run.workload.model_copy(update={"must_pass": (case,)}))
         result = compare_versions(asking, ("one", "two"), "dev")
         assert (result.accuracy, result.failed_cases) == ((1.0, 1.0), ())
@@ -79,19 +80,51 @@ def test_an_example_or_a_case_that_came_to_read_otherwise_is_answered_anew(make_
 def test_a_comparison_changes_nothing_that_the_evaluation_left(make_run: MakeRun, api: Api) -> None:
     api.understood = {PROMPTS["two"]}
     run = make_run("left", api)
-    climbed(run, {"one": 30, "two": 40})
+    make_prompts(run)
     cases = tuple(
         MustPass(name=name, input={"text": "refund now 1"}, expected={"intent": "refund", "urgent": True})
         for name in ("old", "new")
     )
-    usage = Usage(input_tokens=1, output_tokens=1)
     before = replace(run, workload=run.workload.model_copy(update={"must_pass": cases[:1]}))
-    keep_answers(before, "two", "must_pass", [Completion(example_id="old", text="", usage=usage, latency_ms=1.0)])
+    api.understood = set()
+    for name in ("one", "two"):
+        answer(before, NullTracker(), name)
+    api.understood = {PROMPTS["two"]}
     left = {path: path.read_bytes() for path in (run.folder / "answers").rglob("*") if path.is_file()}
     after = replace(run, workload=run.workload.model_copy(update={"must_pass": cases}))
     assert compare_versions(before, ("one", "two")).failed_cases == ("old",)  # as the evaluation has it
     assert compare_versions(after, ("one", "two")).failed_cases == ()  # asked now, with the new one
     assert {path: path.read_bytes() for path in (run.folder / "answers").rglob("*") if path.is_file()} == left
+
+
+def test_an_evaluated_rung_answers_anew_what_came_to_read_otherwise(make_run: MakeRun, api: Api) -> None:
+    api.understood = {PROMPTS["two"]}
+    run = make_run("evaluated", api)
+    make_prompts(run)
+    first, later = (
+        replace(run, workload=run.workload.model_copy(update={"must_pass": (
+            MustPass(name="now", input={"text": f"{intent} now 1"}, expected={"intent": intent, "urgent": True}),
+        )}))
+        for intent in ("refund", "delivery")
+    )  # fmt: skip
+    for name in ("one", "two"):
+        answer(first, NullTracker(), name)
+
+    def compared(asking: Run, *understood: str) -> tuple[tuple[float, float], tuple[str, ...]]:
+        api.understood = {PROMPTS[name] for name in understood}
+        result = compare_versions(asking, ("one", "two"))
+        return result.accuracy, result.failed_cases
+
+    assert compared(first) == ((0.0, 1.0), ())  # nobody is asked
+    assert compared(later, "two") == ((0.0, 1.0), ())  # the evaluation's answer would be "refund"
+    path = run.folder / "data" / "test.jsonl"
+    kept = read_jsonl(path, Example)
+    write_jsonl(path, [kept[0].model_copy(update={"input": {"text": f"{kept[0].input['text']}1"}}), *kept[1:]])
+    assert compared(first, "one") == ((1.0, 0.0), ())
+    write_jsonl(path, kept)
+    record = answers_folder(run, "two") / "answered.json"  # as earlier versions wrote it
+    record.write_text(answered(run, "two").model_dump_json(exclude={"asked"}), encoding="utf-8")
+    assert compared(first) == ((0.0, 1.0), ("now",))
 
 
 def test_an_unknown_name_is_an_error(make_run: MakeRun, record: Any) -> None:

@@ -1,13 +1,18 @@
 """A project's own code: modules in its folder that settings name as `module:name`, and those that they import.
 
-Decides which files and folders belong to it. Stages depend on them, and they travel with stages that run elsewhere.
+Decides which files and folders belong to it. Stages depend on them, and they travel with stages that run elsewhere;
+what was scored or tried with them is kept for as long as they are the same.
 """
 
 import ast
+import os.path
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
+ADDRESS = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # module:name
 GRADUS = frozenset({"components", "flows", "monitoring"})
 
 
@@ -23,6 +28,22 @@ def own(module: str, among: Path = Path()) -> str | None:
     if file.is_file() and not (folder / "__init__.py").is_file():
         return str(file)
     return str(folder) if any(folder.rglob("*.py")) else None
+
+
+def package(address: str) -> str | None:
+    """The folder that a module lies in; of one at the top of the project its file, or its own folder."""
+    module = Path(address.partition(":")[0].replace(".", "/"))
+    return own(module.name) if module.parent == Path() else str(module.parent)
+
+
+def server_files(command: str) -> list[str]:
+    """The project's files in an MCP server's command; of a script or a module what it imports too."""
+    words = shlex.split(command)
+    # Path.is_file raises where a word is too long for a name. An interpreter is not the server's code.
+    files = [Path(word) for word in words if os.path.isfile(word) and not os.path.isabs(word)]
+    modules = [path for flag, word in pairwise(words) if flag == "-m" and (path := own(word)) is not None]
+    # A script's imports begin beside it.
+    return [*with_imports(modules), *(path for file in files for path in with_imports([str(file)], file.parent))]
 
 
 def with_imports(code: Iterable[str], among: Path = Path()) -> list[str]:
