@@ -74,7 +74,9 @@ def too_dear(evidence: Evidence, rung: Training, gain: Interval, params: AdviceP
     if paying is None:
         return ""
     most = horizon_years(evidence, params)
-    years = paying.paid_back(lasting(gain, paying.horizon_years, evidence, params).value)
+    lasts = lasting(gain, paying.horizon_years, evidence, params)
+    # Where the task moves on within the horizon, only what is gained for sure speaks for what will be outdated.
+    years = paying.paid_back(lasts.value if most == paying.horizon_years else lasts.low)
     if years is not None and years <= most:
         return ""
     when = "never" if years is None else f"after {years:.1f} years"

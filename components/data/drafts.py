@@ -294,5 +294,5 @@ def _scalar(value: Any) -> str:
         return json.dumps(value)
     if not value.isprintable():
         return yaml.safe_dump(value, default_style='"', width=sys.maxsize).strip()
-    plain = re.fullmatch(r"[^\W\d]([\w ./?-]*[\w.?])?", value) and yaml.safe_load(value) == value
+    plain = re.fullmatch(r"[^\W\d]([\w ./-]*[\w.])?", value) and yaml.safe_load(value) == value
     return value if plain else "'" + value.replace("'", "''") + "'"
