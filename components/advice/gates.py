@@ -60,12 +60,12 @@ def too_little(gain: Interval, params: AdviceParams) -> str:
     return f"Its expected gain of {100 * gain.value:.1f} points is below {100 * params.min_gain:.1f}."
 
 
-def lasting(gain: Interval, horizon_years: float, evidence: Evidence, params: AdviceParams) -> Interval:
-    """What a gain is worth on average over the horizon: what was learnt becomes wrong where labels move."""
-    moved = evidence.movement
-    speed = 0.0 if moved is None else params.most_movement / moved.stable_years(params.most_movement)
-    lost = min(1.0, speed * horizon_years / 2)
-    return Interval(value=gain.value - lost, low=gain.low - lost, high=gain.high - lost)
+def counted(gain: Interval, horizon: float, evidence: Evidence, params: AdviceParams) -> Interval:
+    """What of a gain counts in a payback within a horizon in years: nothing where the task moves on within it.
+
+    How far labels moved is the least that the task did.
+    """
+    return gain if horizon_years(evidence, params) >= horizon else NOTHING
 
 
 def too_dear(evidence: Evidence, rung: Training, gain: Interval, params: AdviceParams) -> str:
@@ -74,9 +74,7 @@ def too_dear(evidence: Evidence, rung: Training, gain: Interval, params: AdviceP
     if paying is None:
         return ""
     most = horizon_years(evidence, params)
-    lasts = lasting(gain, paying.horizon_years, evidence, params)
-    # Where the task moves on within the horizon, only what is gained for sure speaks for what will be outdated.
-    years = paying.paid_back(lasts.value if most == paying.horizon_years else lasts.low)
+    years = paying.paid_back(counted(gain, paying.horizon_years, evidence, params).value)
     if years is not None and years <= most:
         return ""
     when = "never" if years is None else f"after {years:.1f} years"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from components.advice.at_hand import Rung, Takes
 from components.advice.evidence import Evidence, Headroom, Learning, Movement, Paying, Scoring, Training, Writing
-from components.advice.gates import NOTHING, lasting, scorable, writable
+from components.advice.gates import NOTHING, counted, scorable, writable
 from components.advice.rule import Choice, choose
 from components.params import AdviceParams
 from components.records import Interval, Record
@@ -55,7 +55,7 @@ def table(evidence: Evidence, params: AdviceParams) -> tuple[Line, ...]:
         _prompts(evidence),
         _learning(evidence.learning, evidence.writing),
         _headroom(evidence.headroom),
-        *(_paying(rung, paying, _lasting(rung, evidence, params)) for rung, paying in evidence.paying.items()),
+        *(_paying(rung, paying, _counted(rung, evidence, params)) for rung, paying in evidence.paying.items()),
         _movement(evidence.movement, evidence.watch, params),
     )
 
@@ -180,10 +180,10 @@ def _headroom(headroom: Headroom | None) -> Line:
     )
 
 
-def _lasting(rung: Training, evidence: Evidence, params: AdviceParams) -> Interval:
-    """What is expected to last of a rung's gain; nothing where it is unknown."""
+def _counted(rung: Training, evidence: Evidence, params: AdviceParams) -> Interval:
+    """What of a rung's gain counts in its payback; nothing where it is unknown."""
     gain = next(option.gain for option in choose(evidence, params).options if option.rung == rung)
-    return lasting(gain, evidence.paying[rung].horizon_years, evidence, params) if gain else NOTHING
+    return counted(gain, evidence.paying[rung].horizon_years, evidence, params) if gain else NOTHING
 
 
 def _paying(rung: Training, paying: Paying, gain: Interval) -> Line:
