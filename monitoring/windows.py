@@ -78,8 +78,10 @@ def labelled(stream: Stream, window: tuple[float, float]) -> tuple[Sequence[Trac
     aside = [trace for trace in aside if trace.version == stream.version]
     given = list(stream.lake.read(Scored, stream.workload, window[0])) if aside else []
     if given:
-        answers = stream.lake.about(stream.workload, {request_id(trace.id) for trace in aside}, window)[0]
-        disputed = voices(stream.lake.read(Feedback, stream.workload, window[0]), answers).conflicts
+        replaced = {request_id(trace.id) for trace in aside} - {trace.id for trace in aside}
+        returned = stream.lake.about(stream.workload, replaced, window)[0] if replaced else []
+        words = stream.lake.read(Feedback, stream.workload, window[0])
+        disputed = voices(words, [*aside, *returned]).conflicts
         given = [score for score in given if request_id(score.trace_id) not in disputed]
     reviewed = by_reviewers(given)
     if stream.labelling.checked == 1:

@@ -119,5 +119,9 @@ def test_an_answer_whose_corrections_contradict_each_other_has_no_label(tmp_path
         for text, sender in (("{}", "r"), ("[]", "s"))
     ]
     labels = [label("a", NOW, right=True), label("b", NOW, right=True)]
-    reported = stream(tmp_path, trace("a", NOW), trace("b", NOW), *labels, *words)
+    reported = stream(tmp_path / "own", trace("a", NOW), trace("b", NOW), *labels, *words)
+    assert side(reported, (NOW, NOW + 1)).right == [("cb", True)]
+    second, own = trace("a", NOW, version=0, route="fallback"), trace("a~canary", NOW, route="canary", returned=False)
+    labels = [label("a~canary", NOW, right=True), label("b", NOW, right=True)]
+    reported = stream(tmp_path / "replaced", second, own, trace("b", NOW), *labels, *words)
     assert side(reported, (NOW, NOW + 1)).right == [("cb", True)]
