@@ -21,7 +21,6 @@ retention = typer.Typer(add_completion=False)
 DAY_S = 86_400.0
 MOST_SHORT = 20  # least characters of an id, and of a text that files are searched for
 MOST_COMPLETIONS = 16  # of one request
-HARVESTED = "P-"  # before a request's id in the id of its example
 # Folders of state/ with examples' ids, beside spools, lake and record: an advice's trials, answers of versions and at
 # the gate, branches that are checked out, the watch's pages.
 DERIVED = ("advice", "compare", "gate", "reproduce", "retrain", "watch")
@@ -114,6 +113,7 @@ def forget_request(
     lake and MLflow's traces at once; from harvests too, as a change that you commit. A version of the data that was
     committed or sent to a remote is not changed.
     """
+    from components.data.harvest import HARVESTED
     from components.errors import ConfigError
     from components.registry import forget_rows, forget_traces
     from components.serving import forget_waiting, note
@@ -188,7 +188,7 @@ def _without(path: Path, requests: Collection[str]) -> list[Mapping[str, str]]:
 
     A link's target in DVC's cache is not changed.
     """
-    from components.data.harvest import Harvested
+    from components.data.harvest import HARVESTED, Harvested
     from components.data.opinions import KINDS
     from components.records import read_jsonl, write_jsonl
     from monitoring.upkeep import belongs

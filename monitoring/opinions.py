@@ -7,6 +7,7 @@ canary or shadow, the one that scored as right is better if the other did not.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from components.data.harvest import HARVESTED
 from components.data.opinions import Opinion
 from components.records import Feedback, Logged, Preference, Scored, Thumb, Trace, request_id
 from components.scorers import JsonSchemaScorer
@@ -94,7 +95,7 @@ def _logs(answers: Sequence[Trace], scores: Mapping[str, Scored]) -> Iterator[Op
 
 def _name(trace: Trace) -> str:
     """The harvest's name for an example from production."""
-    return f"P-{request_id(trace.id)}"
+    return f"{HARVESTED}{request_id(trace.id)}"
 
 
 def _obeys(scorer: JsonSchemaScorer, opinion: Opinion) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from components.errors import ScorerError
 from components.records import Completion, Example, Feedback, Record, Score, Scored, Trace, request_id
@@ -67,16 +68,14 @@ def score_window(lake: Lake, workload: str, make: Maker, since: float, until: fl
         OSError: The lake cannot be reached.
     """
     feedback = lake.read(Feedback, workload, since)
-    done: dict[Deed, float] = {}
-    for score in lake.read(Scored, workload, since):
-        done[_deed(score)] = max(score.at, done.get(_deed(score), score.at))
+    done = {_deed(score): score.at for score in lake.read(Scored, workload, since)}  # oldest first: the latest stays
     traces, total = lake.about(workload, {request_id(word.trace_id) for word in feedback}, (since, until))
     accepted = voices(feedback, traces)
     texts = {trace.id: trace.text for trace in traces}
     evidence = [Evidence(trace, said) for trace in traces if (said := _said(trace, accepted.counts, texts)) is not None]
     new = [each for each in evidence if each.at > done.get(each.deed, float("-inf"))]
-    given = [each for each in new if each.said.corrected is None]
-    compared = [each for each in new if each.said.corrected is not None]
+    given = [each for each in new if each.source == "feedback"]
+    compared = [each for each in new if each.source == "scorer"]
     batches = [compared[start : start + BATCH] for start in range(0, len(compared), BATCH)]
     scores, failures = [each.scored(_given(each.said.score)) for each in given], list[Evidence]()
     _store(lake, scores)
@@ -109,10 +108,14 @@ class Evidence:
     said: Feedback
 
     @property
+    def source(self) -> Literal["feedback", "scorer"]:
+        """Where its score comes from."""
+        return "feedback" if self.said.corrected is None else "scorer"
+
+    @property
     def deed(self) -> Deed:
         """The key of its score."""
-        source = "feedback" if self.said.corrected is None else "scorer"
-        return self.trace.id, source, self.said.sender, self.said.reviewer
+        return self.trace.id, self.source, self.said.sender, self.said.reviewer
 
     @property
     def at(self) -> float:
@@ -132,7 +135,7 @@ class Evidence:
             trace_id=self.trace.id,
             at=self.at,
             workload=self.trace.workload,
-            source="feedback" if self.said.corrected is None else "scorer",
+            source=self.source,
             value=score.value,
             passed=score.passed,
             reason=score.reason,

@@ -19,6 +19,7 @@ from components.params import HarvestParams, SplitName, SplitShares
 from components.records import Example, Record
 from components.tasks import heard_in
 
+HARVESTED = "P-"  # before the id of an answer in the id of its example
 HARVEST = "harvest"  # the folder under data/<workload>/
 SPLIT = "split"  # the purpose of the draw: the same answer serves the same split in every harvest
 ORIGIN = "origin"  # the slice that tells harvested examples from others
@@ -47,7 +48,7 @@ class Candidate(Record):
     @property
     def name(self) -> str:
         """The id of the example that it becomes, the same in every harvest."""
-        return f"P-{self.trace_id}"
+        return f"{HARVESTED}{self.trace_id}"
 
     @property
     def asked(self) -> str:

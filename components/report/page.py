@@ -60,7 +60,7 @@ def _view(ladder: Ladder, evidence: Evidence) -> dict[str, Any]:
         "evidence": evidence,
         "methods": {rung.method: label_of(rung.method) for rung in ladder.rungs},
         "top": words.winner(ladder),
-        "champion": words.champion(ladder),
+        "champion": None if (stands := words.champion(ladder)) is None else stands.name,
         "prompt": words.best_prompt(ladder),
         "headline": words.headline(ladder),
         "verdict": words.verdict(ladder, evidence.calls_per_year, evidence.incumbent),

@@ -101,8 +101,9 @@ def answers_of(
 ) -> list[Completion]:
     """A version's completions: the evaluation's, or new ones, which are kept for the next time."""
     evaluated = answers_folder(run, name) / f"{split}.jsonl"
-    stands = _answers(evaluated, examples) and _was_asked(run, name, split, examples)
-    path = evaluated if stands else _kept(run, name, split, examples)
+    if _answers(evaluated, examples) and _was_asked(run, name, split, examples):
+        return read_jsonl(evaluated, Completion)
+    path = _kept(run, name, split, examples)
     if not _answers(path, examples):
         opened = _opened(run, name)
         if split == "test":  # as in the evaluation, where an agent has several trials
