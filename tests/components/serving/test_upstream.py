@@ -185,7 +185,8 @@ def test_tools_are_called_by_an_upstream_engine_and_recorded_as_ours(
         here = until.enter_context(OpenAI(api_key="none", base_url=f"{ours}/v1", max_retries=0)).chat.completions
         there = until.enter_context(OpenAI(api_key="none", base_url=f"{address}/v1", max_retries=0)).chat.completions
         prompt = open_upstream(version(folder), workload(address), PROFILE).conversation(_turn(TICKET), tools=True)[0]
-        direct = there.create(model="triage-7", messages=[each.openai for each in prompt], **more)  # pyright: ignore[reportArgumentType]
+        first: Any = [each.openai for each in prompt]
+        direct = there.create(model="triage-7", messages=first, **more)
         whole = here.create(model="triage", messages=[turn], **more)
         with here.stream(model="triage", messages=[turn], **more) as stream:
             streamed = stream.get_final_completion()
@@ -193,7 +194,8 @@ def test_tools_are_called_by_an_upstream_engine_and_recorded_as_ours(
         assert message.tool_calls
         answers = [{"role": "tool", "tool_call_id": call.id, "content": "{}"} for call in message.tool_calls]
         talk: Any = [turn, message.model_dump(exclude_none=True), *answers]
-        after = here.create(model="triage", messages=talk, **{**more, "tool_choice": "none"})
+        more["tool_choice"] = "none"
+        after = here.create(model="triage", messages=talk, **more)
     assert called(message) == called(direct.choices[0].message) == called(streamed.choices[0].message)
     assert {choice.finish_reason for reply in (direct, whole, streamed) for choice in reply.choices} == {"tool_calls"}
     assert after.choices[0].finish_reason in ("stop", "length") and not after.choices[0].message.tool_calls

@@ -158,4 +158,4 @@ def save_adapter(folder: Path) -> None:
     torch.manual_seed(0)
     model: Any = AutoModelForCausalLM.from_pretrained(NANO, dtype=torch.float32)
     config = LoraConfig(r=8, lora_alpha=64, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
-    get_peft_model(model, config).save_pretrained(folder)
+    get_peft_model(model, config).save_pretrained(str(folder))
