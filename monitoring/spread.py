@@ -5,6 +5,7 @@ same. A task whose worker is lost is run again, by Ray.
 """
 
 import os
+import pickle
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -78,8 +79,8 @@ def groups(files: Sequence[Path], rows: Sequence[int]) -> Iterator[list[Path]]:
 def _on_ray(address: str, tasks: Iterable[Task], work: Callable[[Task], Result]) -> Iterator[Result]:
     ray = connected(address)
 
-    def do(what: Callable[[Task], Result], task: Task) -> Result:
-        return what(task)
+    def do(what: Callable[[Task], Result], task: Task) -> bytes:
+        return import_module("ray").cloudpickle.dumps(what(task))  # Ray would pickle each tuple of a list by itself
 
     remote, shared = ray.remote(max_retries=RETRIES)(do), ray.put(work)
     most = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -88,9 +89,9 @@ def _on_ray(address: str, tasks: Iterable[Task], work: Callable[[Task], Result])
         for task in tasks:
             waiting.append(remote.remote(shared, task))
             if len(waiting) == most:
-                yield ray.get(waiting.popleft())
+                yield pickle.loads(ray.get(waiting.popleft()))
         while waiting:
-            yield ray.get(waiting.popleft())
+            yield pickle.loads(ray.get(waiting.popleft()))
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error
     except ray.exceptions.RayError as error:
