@@ -113,7 +113,7 @@ GUARDS = [
           'return pc.field("returned").is_null() | pc.field("returned")', 'return pc.field("returned")',
           "tests/monitoring/test_kept_files.py first_format or column_less"),
     Guard("what was merged into a file is named in it", "monitoring/upkeep.py",
-          "write(pieces, kind, path, held)", "write(pieces, kind, path)",
+          ".parquet\", held, new=True)", ".parquet\", new=True)",
           "tests/monitoring/test_upkeep.py"),
     # -- callers of the champion's server
     Guard("who takes nothing of an answer is cut off", "components/serving/connections.py",

@@ -154,10 +154,11 @@ def forget_request(
 
 
 def _names(request: str) -> set[str]:
-    """The ids that a request's traces may have, for all completions and routes."""
+    """The ids that a request's traces may have, for all completions and routes; once the route stood first."""
     numbers = ["", *(f"-{number}" for number in range(1, MOST_COMPLETIONS))]
     routes = ["", *(f"~{route}" for route in get_args(RouteName))]
-    return {f"{request}{route}{number}" for route in routes for number in numbers}
+    ends = [(number, route) for number in numbers for route in routes]
+    return {f"{request}{end}" for number, route in ends for end in (number + route, route + number)}
 
 
 def _files(what: str, paths: list[Path], days: float | None, now: float) -> Iterator[Going]:

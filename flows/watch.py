@@ -25,29 +25,40 @@ from monitoring.watch import watch as compare
 from monitoring.windows import HOUR_S, Stream, current_window, usual_window
 
 DRIFT = "drift.detected"
+WATCHED, PAGE = "watched.json", "drift.html"
 
 
 @flow(name="watch", flow_run_name="{workload}")
 def watch(workload: str, profile: str = "nano") -> Watched:
     """Look at the newest window; if it drifted, record it and emit `drift.detected`.
 
-    Once for each look: if there is too little new, the last look is returned, and no event is emitted.
+    Once for each look: if there is too little new, the last look is returned, and no event is emitted. A look after
+    which that failed is made up for first.
     """
-    run, began = Run.of(workload, profile), time.time()
+    run = Run.of(workload, profile)
     watched = look(run)
-    if watched.drifted and watched.until >= began:
+    return watched if watched.told else tell(run, watched)
+
+
+def tell(run: Run, watched: Watched) -> Watched:
+    """Record a judged look in MLflow and emit its drift; noted last, so that nothing is left out if this fails."""
+    name, folder = run.workload.name, folder_of(run)
+    record(run, watched, folder / PAGE)
+    if watched.drifted:
         emit_event(
             DRIFT,
-            resource={"prefect.resource.id": resource(workload), "prefect.resource.name": workload},
+            resource={"prefect.resource.id": resource(name), "prefect.resource.name": name},
             payload={
-                "workload": workload,
-                "profile": profile,
+                "workload": name,
+                "profile": run.profile.name,
                 "kind": "+".join(watched.kinds),
                 "severity": watched.severity,
                 "window": {"since": watched.since, "until": watched.until, "rows": watched.rows},
             },
         )
-    return watched
+    told = watched.model_copy(update={"told": True})
+    write_record(folder / WATCHED, told)
+    return told
 
 
 def resource(workload: str) -> str:
@@ -55,35 +66,46 @@ def resource(workload: str) -> str:
     return f"gradus.workload.{workload}"
 
 
+def folder_of(run: Run) -> Path:
+    """Where the last look at a workload is kept."""
+    return STATE / "watch" / run.workload.name
+
+
 @task(name="look", cache_policy=NO_CACHE)
 def look(run: Run) -> Watched:
-    """Compare the newest window with the champion's usual rows; writes to state/watch/, and if judged to MLflow."""
-    name, folder = run.workload.name, STATE / "watch" / run.workload.name
+    """Compare the newest window with the champion's usual rows; writes to state/watch/.
+
+    Returns the last look instead if there is too little new, or if that is not told yet.
+    """
+    name, folder = run.workload.name, folder_of(run)
     version, until = registered(name), time.time()
-    hours = until - HOUR_S * run.watch.window_hours, until
-    stream = Stream(Lake.of(STATE / "lake"), name, version.number, run.workload.serving.labelling)
-    page, last = folder / "drift.html", read_state(folder / "watched.json", Watched)
-    looked = last.looked if last is not None and last.version == version.number and last.looked <= until else 0.0
+    page, last = folder / PAGE, read_state(folder / WATCHED, Watched)
+    own = last if last is not None and last.version == version.number else None
+    if own is not None and not own.told:
+        return own
+    hours, lake = (until - HOUR_S * run.watch.window_hours, until), Lake.of(STATE / "lake")
+    began = own.began if own is not None and own.began else lake.first_answer(name, version.number)
+    stream = Stream(lake, name, version.number, run.workload.serving.labelling, began)
+    looked = own.looked if own is not None and own.looked <= until else 0.0
     if run.workload.agent is not None:
         talks = replace(conversations.sides(stream, hours, run.watch), looked=looked)
         watched, stale = watch_tries(talks, run.watch, page), talks.stale(run.watch)
     else:
         sides = replace(answers(run, version, stream, hours), looked=looked)
         if sides.enough(run.watch):
-            sides = replace(sides, vectors=vectors_of(run, version, sides, folder / str(version.number)))
+            sides = replace(sides, vectors=vectors_of(run, version, sides, folder))
         watched, stale = compare(sides, run.watch, page), sides.stale(run.watch)
     if last is not None and stale:
         return last  # nothing new to report
-    write_record(folder / "watched.json", watched)
-    if watched.judged:
-        record(run, watched, page)
+    watched = watched.model_copy(update={"began": began or 0.0, "told": not watched.judged})
+    write_record(folder / WATCHED, watched)
     return watched
 
 
 def answers(run: Run, version: Version, stream: Stream, hours: tuple[float, float]) -> Sides[Observation]:
     """A version's answers, and its usual ones: those of its first weeks or, while it is younger, those on the data."""
     window = current_window(stream, hours, run.watch.window_rows)
-    weeks = usual_window(stream, hours, run.watch.window_rows, run.watch.weeks)
+    weeks = usual_window(stream, hours, run.watch)
     usual = weeks if len(weeks) >= run.watch.min_rows else reference_of(version)
     return Sides(stream.workload, run.workload.output, usual, window, usual="weeks" if usual is weeks else "data")
 
@@ -117,6 +139,6 @@ def record(run: Run, watched: Watched, page: Path) -> None:
     }
     with open_run(run.workload.name, f"{run.name}/watch", tags) as tracker:
         tracker.metrics({"watch/severity": watched.severity, "watch/rows": float(watched.rows)})
-        tracker.artifact(page.with_name("watched.json"), "watch")
+        tracker.artifact(page.with_name(WATCHED), "watch")
         if watched.drifted:
             tracker.artifact(page, "watch")

@@ -14,6 +14,7 @@ from components.params import LabellingParams
 from components.records import Feedback, Scored, Trace, request_id
 from components.scorers import JsonSchemaScorer
 from components.scorers.answers import NotAnAnswer, read
+from monitoring.columns import whole
 from monitoring.labelling import drawn, is_checked, is_drawn
 from monitoring.lake import Lake
 from monitoring.voices import voices
@@ -117,5 +118,5 @@ def _in_slices(trace: Trace, slices: Collection[str], schema: Mapping[str, Any] 
     try:
         answer = read(trace.text, schema)
     except NotAnAnswer:
-        return "valid=invalid" in slices
+        return f"{whole('valid', schema or {})}=invalid" in slices
     return any(f"{field}={value}" in slices for field, value in answer.items())

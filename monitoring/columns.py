@@ -9,13 +9,14 @@ present and by its size, any other field by whether it is present. So that singl
 clipped to the reference's range plus some standard deviations on each side. A number that is nearly always the same in
 the reference is compared as a label (usual or not); one that often is, as that label and, for other values, as a
 number. What is learnt from the reference (directions of embeddings, words) is never applied to the rows that it was
-learnt from, nor to others of the same customer, which would look too usual.
+learnt from, nor to others of the same customer, which would look too usual. A field keeps its name: a column about
+whole answers that would have the same one is marked.
 """
 
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -30,6 +31,8 @@ from components.scorers.matching import is_number
 
 _OTHERS = " (others)"  # suffix of the column with a number's unusual values
 _SIZE = " (size)"  # suffix of the column with a number's values, beside the one that says whether it is present
+_WHOLE = " (whole)"  # suffix of a column about whole answers, if a field has its name
+_LARGEST = 1e100  # number in a column: sums of many such squares are finite
 _WORD = re.compile(r"[^\W\d_]+")
 _SIGN = re.compile(r"[^\w\s]")
 _FEWEST_SCORES = 50  # on each side, before quality or the size of a number in answers is compared
@@ -143,11 +146,11 @@ def _settle(first: pd.DataFrame, second: pd.DataFrame) -> None:
         usual = known.mode()
         share = float((known == usual[0]).mean()) if len(usual) else 0.0
         if share >= _INFLATED:
-            names_of = {True: f"{usual[0]:g}", False: "another"}
+            names_of, others = {True: f"{usual[0]:g}", False: "another"}, _free(name + _OTHERS, _OTHERS, set(first))
             for side in (first, second):
                 seen = side[name]
                 if share < _SETTLED:
-                    side[f"{name}{_OTHERS}"] = seen.where(seen != usual[0])
+                    side[others] = seen.where(seen != usual[0])
                 side[name] = (seen == usual[0]).map(names_of).where(seen.notna(), None)
 
 
@@ -156,6 +159,18 @@ def _comparable(name: str, first: pd.DataFrame, second: pd.DataFrame) -> bool:
     values = first[name].dropna(), second[name].dropna()
     fewest = _FEWEST_SCORES if name == "quality.score" or name.endswith((_SIZE, _OTHERS)) else 1
     return min(map(len, values)) >= fewest and len(set(values[0]) | set(values[1])) > 1
+
+
+def whole(name: str, schema: Mapping[str, Any]) -> str:
+    """The name, without the group, of a column about whole answers such as `valid`; marked if a field has it."""
+    return _free(name, _WHOLE, {field.name for field in fields_of(schema).leaves})
+
+
+def _free(name: str, mark: str, taken: Container[str]) -> str:
+    """A name that is not taken: this one, marked as often as it needs."""
+    while name in taken:
+        name += mark
+    return name
 
 
 def text_of(observation: Observation) -> str:
@@ -180,9 +195,9 @@ def _describe(
         "input.punctuation": [len(_SIGN.findall(text)) / max(len(text), 1) for text in texts],
         "input.unseen_words": [sum(row) / max(len(row), 1) for row in unseen],
         **_answers(rows, schema),
-        "output.valid": ["valid" if row.valid else "invalid" for row in rows],
-        "output.tokens": [float(row.output_tokens) for row in rows],
-        "output.confidence": [np.nan if row.confidence is None else row.confidence for row in rows],
+        f"output.{whole('valid', schema)}": ["valid" if row.valid else "invalid" for row in rows],
+        f"output.{whole('tokens', schema)}": [float(row.output_tokens) for row in rows],
+        f"output.{whole('confidence', schema)}": [np.nan if row.confidence is None else row.confidence for row in rows],
         "quality.score": [np.nan if row.score is None else row.score for row in rows],
     }  # fmt: skip
     return pd.DataFrame(columns)
@@ -190,14 +205,22 @@ def _describe(
 
 def _answers(rows: Sequence[Observation], schema: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Columns of the answers' fields: listed values by value, others by whether they are present, numbers by size."""
-    fields, answers = fields_of(schema), [_object(row.text, schema) for row in rows]
+    fields, answers = fields_of(schema).leaves, [_object(row.text, schema) for row in rows]
     columns: dict[str, list[Any]] = {}
-    for field in fields.leaves:
+    names = {field.name for field in fields}
+    for field in fields:
         values: list[Any] = [ABSENT if answer is None else field.of(answer) for answer in answers]
         columns[f"output.{field.name}"] = [_label(field, value) for value in values]
         if field.shape.is_number and not field.shape.is_listed:
-            columns[f"output.{field.name}{_SIZE}"] = [float(value) if is_number(value) else np.nan for value in values]
+            size = _free(field.name + _SIZE, _SIZE, names)
+            names.add(size)
+            columns[f"output.{size}"] = list(map(number, values))
     return columns
+
+
+def number(value: Any) -> float:
+    """A JSON value as a column of numbers holds it: NaN if it is no number, or one so large that squares overflow."""
+    return float(value) if is_number(value) and abs(value) <= _LARGEST else math.nan
 
 
 def _label(field: Field, value: Any) -> str:

@@ -14,7 +14,7 @@ from components.records import Feedback, Scored
 from monitoring.lake import Lake
 from monitoring.voices import Voices, voices
 from monitoring.watch import Sides
-from monitoring.windows import WEEK_S, Stream, Window, best_scores, first_weeks
+from monitoring.windows import LABELLED_S, WEEK_S, Stream, Window, best_scores, first_weeks
 
 Span = tuple[float, float]
 
@@ -43,9 +43,9 @@ class Heard:
 
 def heard(lake: Lake, workload: str, window: Span) -> Heard:
     """The conversations of a window [since, until); people's words take precedence over scores."""
-    traces = lake.with_tools(workload, window)
-    said = voices(lake.read(Feedback, workload, window[0]), traces)
-    scores = best_scores(lake.read(Scored, workload, window[0]))
+    traces, until = lake.with_tools(workload, window), window[1] + LABELLED_S
+    said = voices(lake.read(Feedback, workload, window[0], until), traces)
+    scores = best_scores(lake.read(Scored, workload, window[0], until))
     words = {name: Word(score.value, score.sender, score.reviewer) for name, score in scores.items()}
     words |= {
         name: Word(word.score, word.sender, word.reviewer)
@@ -63,7 +63,7 @@ def conversations(lake: Lake, workload: str, window: Span) -> list[Joined]:
 def sides(stream: Stream, window: Span, params: WatchParams) -> Sides[Joined]:
     """The two sides of a watch: a version's conversations of a window, and its usual ones."""
     current, total = _of_version(stream, window, params.window_rows)
-    weeks = first_weeks(window, params.weeks, lambda earlier: _of_version(stream, earlier, params.window_rows)[0])
+    weeks = first_weeks(stream, window, params, lambda earlier: _of_version(stream, earlier, params.window_rows)[0])
     usual = weeks
     if len(weeks) < params.min_rows:
         usual, _ = _of_version(stream, (window[0] - WEEK_S, window[0]), params.window_rows)

@@ -41,6 +41,7 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 Part = TypeVar("Part")
 KINDS: dict[type[Record], str] = {Trace: "traces", Feedback: "feedback", Scored: "scores"}
 DAY_S = 86_400.0
+ALWAYS = (0.0, float("inf"))
 MERGED = "merged-"  # prefix of files that hold the rows of many
 LOCK = ".lock"
 ADDRESS = "GRADUS_LAKE"  # the variable that names a bucket, if the lake is shared
@@ -91,16 +92,32 @@ class Lake:
         parts = self._parts(kind, workload, (since, until), lambda path: _records(kind, batches(path, kind, asked)))
         return _joined(kind, parts)
 
-    def sample(self, workload: str, version: int, window: tuple[float, float], most: int) -> tuple[list[Trace], int]:
+    def sample(
+        self, workload: str, version: int, window: tuple[float, float], most: int, *, own: bool = True
+    ) -> tuple[list[Trace], int]:
         """At most `most` random answers that callers got from a version in a window [since, until); and of how many.
 
-        The same traces are drawn at every call (bottom-k of a hash of the id).
+        The same traces are drawn at every call (bottom-k of a hash of the id). Without `own`, answers to callers' own
+        prompts do not count; to tell them apart takes longer, because inputs are decoded.
         """
-        import pyarrow.compute as pc
-
-        asked = _asked(window, (pc.field("version") == version) & _returned())
+        asked = _asked(window, _got_from(version))
         with self.unchanged():
-            return _drawn(list(self._files(Trace, workload, *window)), asked, most)
+            return _drawn(list(self._files(Trace, workload, *window)), asked, most, own=own)
+
+    def first_answer(self, workload: str, version: int) -> float | None:
+        """When a caller first got an answer of a version, in seconds since 1970; None if nobody has.
+
+        Of each day before, the files' statistics are read; of the days after, nothing.
+        """
+        asked, times = _asked(ALWAYS, _got_from(version)), list[float]()
+        with self.unchanged():
+            for _, folder in self.days(Trace, workload):
+                for path in files_of(folder):
+                    pieces = batches(path, Trace, asked, columns=["at"])
+                    times += [float(piece["at"].to_numpy().min()) for piece in pieces if len(piece)]
+                if times:
+                    return min(times)
+        return None
 
     def share(self, workload: str, share: float, window: tuple[float, float]) -> list[Trace]:
         """A share in [0, 1] of the answers that callers got in a window [since, until), the same ones at every call."""
@@ -156,7 +173,7 @@ class Lake:
 
     def each(self, workload: str, wanted: "pc.Expression") -> Iterator[Trace]:
         """The traces that an expression selects, whether callers got them or not, read piece by piece."""
-        for batch in self._batches(Trace, workload, (0.0, float("inf")), wanted):
+        for batch in self._batches(Trace, workload, ALWAYS, wanted):
             yield from _joined(Trace, [_records(Trace, [batch])])
 
     def _parts(
@@ -240,6 +257,13 @@ def _hidden(path: Path) -> bool:
     return path.name.startswith(".")
 
 
+def _got_from(version: int) -> "pc.Expression":
+    """A filter for answers that callers got from a version."""
+    import pyarrow.compute as pc
+
+    return (pc.field("version") == version) & _returned()
+
+
 def _returned() -> "pc.Expression":
     """A filter for answers that callers got; in files of the first format, that is all of them."""
     import pyarrow.compute as pc
@@ -262,16 +286,26 @@ def _asked(window: tuple[float, float], wanted: "pc.Expression | None" = None) -
     return inside if wanted is None else inside & wanted
 
 
-def _ids(path: Path, asked: "pc.Expression") -> "Iterator[pa.Array]":
-    """The ids of a file's traces; no other column is decoded."""
-    for batch in batches(path, Trace, asked, columns=["id"]):
-        yield batch["id"].drop_null()
+def _ids(path: Path, asked: "pc.Expression", *, own: bool = True) -> "Iterator[pa.Array]":
+    """The ids of a file's traces; no other column is decoded but, to leave out callers' `own` prompts, the inputs."""
+    for batch in batches(path, Trace, asked, columns=["id"] if own else ["id", "input"]):
+        ids = batch["id"] if own else batch["id"].filter(_has_entries(batch["input"]))
+        yield ids.drop_null()
 
 
-def _drawn(files: Sequence[Path], asked: "pc.Expression", most: int) -> tuple[list[Trace], int]:
+def _has_entries(maps: Any) -> "pa.Array":
+    """Whether each map of an array is there and not empty."""
+    import numpy as np
+    import pyarrow as pa
+
+    return pa.array(np.diff(maps.offsets.to_numpy()) > 0, mask=maps.is_null().to_numpy(zero_copy_only=False))
+
+
+def _drawn(files: Sequence[Path], asked: "pc.Expression", most: int, *, own: bool) -> tuple[list[Trace], int]:
     """The `most` traces of the lowest ranks, oldest first, and the number of all in files that can be read."""
     total, lowest = 0, list[tuple[int, str, Path]]()
-    for path, (ranked, many) in zip(files, spread(files, lambda path: _lowest(path, asked, most)), strict=True):
+    parts = spread(files, lambda path: _lowest(path, asked, most, own=own))
+    for path, (ranked, many) in zip(files, parts, strict=True):
         total += many
         lowest = sorted([*lowest, *((*each, path) for each in ranked)])[:most]
     names: dict[Path, list[str]] = {}
@@ -280,17 +314,17 @@ def _drawn(files: Sequence[Path], asked: "pc.Expression", most: int) -> tuple[li
     found = list(spread(list(names), lambda path: _named(path, asked, names[path])))
     unread = {path for path, part in zip(names, found, strict=True) if _rows(part) < len(names[path])}
     if unread:
-        return _drawn([path for path in files if path not in unread], asked, most)
+        return _drawn([path for path in files if path not in unread], asked, most, own=own)
     traces = sorted(_joined(Trace, found), key=lambda trace: _rank(trace.id))[:most]
     return sorted(traces, key=attrgetter("at")), total
 
 
-def _lowest(path: Path, asked: "pc.Expression", most: int) -> tuple[list[tuple[int, str]], int]:
+def _lowest(path: Path, asked: "pc.Expression", most: int, *, own: bool) -> tuple[list[tuple[int, str]], int]:
     """The `most` lowest ranks of a file's traces with their ids, and the number of all."""
     import numpy as np
 
     total, lowest = 0, list[tuple[int, str]]()
-    for ids in _ids(path, asked):
+    for ids in _ids(path, asked, own=own):
         total += len(ids)
         ranks = np.fromiter(map(crc32, ids.cast("binary").to_pylist()), np.int64, len(ids))  # `_rank` of each
         limit = lowest[-1][0] if len(lowest) == most else 2**32

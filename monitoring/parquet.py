@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 FORMAT_KEY, MERGED_KEY = b"gradus.format", b"gradus.merged"
-BATCH_ROWS = 16_384
+BATCH_ROWS, BATCH_BYTES = 16_384, 64_000_000  # of a row group, whichever is reached first
+SCATTERED_ROWS = 64  # of a row group on average, below which a file is written anew; BATCH_BYTES hold more
 # Parts of conversations with tools are stored as JSON: `messages` keeps the type that existing files have.
 TURNS, IN_JSON = "turns", ("tools", "calls", "turns")
 _PASSED_OVER = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.EIO)  # problems of that file alone
@@ -59,16 +60,24 @@ def arrow_schema(kind: type[Record]) -> "pa.Schema":
     return pa.schema(columns[kind])
 
 
-def write(pieces: "Iterable[pa.RecordBatch]", kind: type[Record], path: Path, merged: Collection[str] = ()) -> None:
+def write(
+    pieces: "Iterable[pa.RecordBatch]",
+    kind: type[Record],
+    path: Path,
+    merged: Collection[str] = (),
+    *,
+    new: bool = False,
+) -> None:
     """Write a file atomically and durably; `merged` names the files whose rows it holds.
 
     Raises:
+        FileExistsError: In a bucket, a file that was to be new is there already.
         OSError: The disk refuses; nothing has changed.
     """
     if in_bucket(path):
         with beside(path) as part:
             _fill(part, pieces, kind, merged)
-            put(part, path)
+            put(part, path, new=new)
         return
     _make(path.parent)
     part = path.with_name(f".{path.stem}.part")
@@ -82,12 +91,26 @@ def write(pieces: "Iterable[pa.RecordBatch]", kind: type[Record], path: Path, me
 
 
 def _fill(part: Path, pieces: "Iterable[pa.RecordBatch]", kind: type[Record], merged: Collection[str]) -> None:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     named = {FORMAT_KEY: str(FORMAT), MERGED_KEY: "\n".join(sorted(merged))}
     with pq.ParquetWriter(part, arrow_schema(kind).with_metadata(named), compression="zstd") as file:
-        for piece in pieces:
-            file.write_batch(piece)
+        for group in _row_groups(pieces):
+            file.write_table(pa.Table.from_batches(group))
+
+
+def _row_groups(pieces: "Iterable[pa.RecordBatch]") -> "Iterator[list[pa.RecordBatch]]":
+    """Pieces by row groups, each with as many as it takes: every row group costs its readers time and space."""
+    group, rows, size = list["pa.RecordBatch"](), 0, 0
+    for piece in pieces:
+        group.append(piece)
+        rows, size = rows + len(piece), size + piece.nbytes
+        if rows >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield group
+            group, rows, size = [], 0, 0
+    if rows:
+        yield group
 
 
 def sync(path: Path) -> None:
@@ -152,6 +175,18 @@ def rows_of(path: Path) -> int:
             return pq.read_metadata(file).num_rows
     except (ValueError, OSError):
         return 0
+
+
+def is_scattered(path: Path) -> bool:
+    """Whether a file has many more row groups than its rows need, as earlier versions merged them."""
+    import pyarrow.parquet as pq
+
+    try:
+        with reached(), path.open("rb") as file:
+            held = pq.read_metadata(file)
+    except (ValueError, OSError):
+        return False
+    return held.num_row_groups > 1 + held.num_rows // SCATTERED_ROWS
 
 
 def batches(

@@ -1,18 +1,24 @@
-"""Embeddings of a version's reference, its answers before release; kept beside the lake.
+"""Embeddings of a version's reference, its answers before release; kept beside the last look.
 
 They are computed once for a version, with the served model itself.
 """
 
+import hashlib
+import json
+import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from components.engines.embedding import embed
+from components.models import folder_digest
 from components.records import Observation
 from monitoring.columns import text_of
 
-VECTORS = "reference.npy"
+log = logging.getLogger(__name__)
+VECTORS = "reference"  # prefix of the files' names
 
 
 def embedded(model: Path, observations: Sequence[Observation]) -> np.ndarray:
@@ -21,15 +27,41 @@ def embedded(model: Path, observations: Sequence[Observation]) -> np.ndarray:
 
 
 def reference_vectors(model: Path, observations: Sequence[Observation], folder: Path) -> np.ndarray:
-    """The embeddings of a version's reference, computed at the first call and cached in `folder`."""
-    path = folder / VECTORS
-    if path.is_file():
-        vectors = np.load(path)
-        if len(vectors) == len(observations):
-            return vectors
-    vectors = embedded(model, observations)
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{VECTORS}.part.npy"
+    """The embeddings of a version's reference, cached in `folder` by the model's files and the texts.
+
+    Computed at the first call, and where the cached ones cannot be read; those of other models or texts are removed.
+    """
+    path = folder / f"{VECTORS}-{_hash(model, observations)}.npy"
+    vectors = _cached(path)
+    if vectors is None:
+        vectors = embedded(model, observations)
+        _keep(path, vectors)
+    return vectors
+
+
+def _hash(model: Path, observations: Sequence[Observation]) -> str:
+    """A hash of a model's files and of the texts that it embeds."""
+    known = json.dumps([folder_digest(model), *map(text_of, observations)])
+    return hashlib.sha256(known.encode()).hexdigest()[:32]
+
+
+def _cached(path: Path) -> np.ndarray | None:
+    """The vectors in a file, None if there is none or it holds something else."""
+    try:
+        return np.load(path)
+    except FileNotFoundError:
+        return None
+    except (ValueError, EOFError) as error:  # cut off by a power cut
+        log.warning("%s: expected embeddings, found %s; computed anew.", path, error)
+        return None
+
+
+def _keep(path: Path, vectors: np.ndarray) -> None:
+    """Write vectors beside the file first, then remove the others of the workload."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.stem}.{os.getpid()}.part.npy")  # numpy wants this ending
     np.save(part, vectors)
     part.replace(path)
-    return vectors
+    for old in path.parent.rglob(f"{VECTORS}*.npy"):  # earlier releases had a folder for each version
+        if old != path:
+            old.unlink(missing_ok=True)

@@ -7,8 +7,8 @@ the values of its fields. A changed tool shows in its schema, its results and it
 
 import hashlib
 import json
+import math
 import re
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
@@ -22,7 +22,7 @@ from components.errors import DataError
 from components.params import WatchParams
 from components.records import ToolCall, Trajectory
 from components.scorers.matching import is_number
-from monitoring.columns import Groups, Table, settled
+from monitoring.columns import Groups, Table, number, settled
 from monitoring.watch import Sides, Watched, judged, unjudged
 
 MOST_VALUES = 20  # different values of a result's field, beyond which it is text and not a label
@@ -152,7 +152,7 @@ def _held(value: Any) -> str | float | None:
     """A plain value as it stands in a column; None for anything else."""
     if isinstance(value, bool | str):
         return str(value)[:60]
-    return float(value) if _is_finite(value) else None
+    return None if math.isnan(held := number(value)) else held
 
 
 def _shape(value: Any) -> str:
@@ -166,13 +166,8 @@ def _shape(value: Any) -> str:
 
 def _kind(value: Any) -> str:
     kinds: Iterable[tuple[type, str]] = ((bool, "boolean"), (str, "text"), (dict, "object"), (list, "list"))
-    other = "number" if _is_finite(value) else "nothing"
+    other = "nothing" if math.isnan(number(value)) else "number"
     return next((name for kind, name in kinds if isinstance(value, kind)), other)
-
-
-def _is_finite(value: Any) -> bool:
-    """Whether a value is a number that a column can hold."""
-    return is_number(value) and abs(value) <= sys.float_info.max
 
 
 def _parsed(text: str) -> Any:

@@ -14,9 +14,9 @@ from typing import Any
 
 from components.data.joining import kindred
 from components.records import Record, Trace, request_id
-from monitoring.bucket import beside, expired, in_bucket, left, put, sweep
+from monitoring.bucket import expired, in_bucket, left, sweep
 from monitoring.lake import DAY_S, KINDS, MERGED, Lake, files_of
-from monitoring.parquet import batches, is_open, merged_in, sync, write
+from monitoring.parquet import batches, is_open, is_scattered, merged_in, sync, write
 
 FEWEST = 20  # files of the current day, from which they are merged
 _NUMBERED = re.compile(rf"{MERGED}(\d{{10}})")  # earlier versions named merged files by a hash
@@ -35,8 +35,7 @@ def compact(lake: Lake, now: float) -> int:
         if _left_over(folder):
             with lake.unchanged(alone=True):
                 _clear(folder)
-        least = 2 if day + DAY_S <= now else FEWEST
-        if len(_visible(folder)) >= least:
+        if _worth_merging(folder, over=day + DAY_S <= now):
             with suppress(FileExistsError), lake.unchanged(alone=True):  # another process has merged them
                 gone += _merge(folder, kind)
     return gone
@@ -92,6 +91,17 @@ def _days(lake: Lake) -> Iterator[tuple[type[Record], str, float, Path]]:
                 yield kind, workload, day, folder
 
 
+def _worth_merging(folder: Path, *, over: bool) -> bool:
+    """Whether a day has files enough; a single one of a day that is over is enough if it is scattered.
+
+    In a bucket that is not looked for, because every look into a file is a request.
+    """
+    files = _visible(folder)
+    if over and len(files) == 1 and not in_bucket(folder):
+        return is_scattered(files[0])
+    return len(files) >= (2 if over else FEWEST)
+
+
 def _visible(folder: Path) -> list[Path]:
     return [path for path in folder.glob("*.parquet") if not path.name.startswith(".")]
 
@@ -113,6 +123,8 @@ def _clear(folder: Path) -> None:
 def _merge(folder: Path, kind: type[Record], gone: Collection[str] = ()) -> int:
     """Replace all files of a day by one, without the rows of the traces `gone`; returns the number of removed files.
 
+    A single file is replaced only if it is scattered, or to leave out rows.
+
     Raises:
         FileExistsError: In a bucket, another process has replaced them at the same time; nothing has changed.
     """
@@ -120,10 +132,10 @@ def _merge(folder: Path, kind: type[Record], gone: Collection[str] = ()) -> int:
     names = {path.stem for path in folder.glob(f"{MERGED}*.parquet")}
     live = [path for path in files_of(folder) if is_open(path)]
     held = {path.stem for path in live}.union(*(merged_in(path) for path in live))
-    replaced = len(live) > 1 or bool(live and gone)
+    replaced = len(live) > 1 or bool(live and (gone or is_scattered(live[0])))
     if replaced:
         rows = (_without(piece, kind, gone) for path in live for piece in batches(path, kind, all_or_none=True))
-        _create(rows, kind, folder / f"{MERGED}{_next(names | held):010d}.parquet", held)
+        write(rows, kind, folder / f"{MERGED}{_next(names | held):010d}.parquet", held, new=True)
     dead = [path for path in folder.glob("*.parquet") if path.stem in held and (replaced or path not in live)]
     if in_bucket(folder):
         dead = _unread(folder, dead)
@@ -136,16 +148,6 @@ def _merge(folder: Path, kind: type[Record], gone: Collection[str] = ()) -> int:
 def _next(names: Collection[str]) -> int:
     """The number after those of all merged files."""
     return 1 + max((int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name))), default=0)
-
-
-def _create(pieces: Iterator[Any], kind: type[Record], path: Path, held: Collection[str]) -> None:
-    """Write a merged file; in a bucket only if no other process has written it."""
-    if not in_bucket(path):
-        write(pieces, kind, path, held)
-        return
-    with beside(path) as file:
-        write(pieces, kind, file, held)
-        put(file, path, new=True)
 
 
 def _unread(folder: Path, dead: list[Path]) -> list[Path]:

@@ -59,7 +59,8 @@ class Watched(State):
     `fresh` is the share of the rows that no earlier look has judged, `looked` the end of the last judged window. The
     window is compared with the version's answers on the data, with the same hours of its first `weeks` in service, or
     with what was there `before` it. `unlabelled` counts the missing labels, if there are too many to measure quality.
-    `of` says what the rows are.
+    `of` says what the rows are, `began` when the version first answered (0 if it has not). While a look is not `told`,
+    it may be missing in MLflow, and its event may not have been sent.
     """
 
     workload: str
@@ -79,6 +80,8 @@ class Watched(State):
     moved: tuple[Moved, ...] = ()
     slices: tuple[SliceShift, ...] = ()
     columns: int = 0
+    began: float = 0.0
+    told: bool = True
 
     @property
     def drifted(self) -> bool:

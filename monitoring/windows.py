@@ -2,8 +2,8 @@
 
 Decides which answers belong to a window and which score counts; how they are compared is decided elsewhere. The usual
 answers are those to the data that the version was evaluated on; once it has been in service for a week, those at the
-same hours and weekdays of its first weeks. Quality is measured on the labelling sample, when nearly all of it is
-labelled: unprompted feedback is mostly about wrong answers.
+same hours and weekdays of its first weeks with answers enough. Quality is measured on the labelling sample, when nearly
+all of it is labelled: unprompted feedback is mostly about wrong answers.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from zlib import crc32
 
-from components.params import LabellingParams
+from components.params import LabellingParams, WatchParams
 from components.records import Feedback, Observation, Scored, Trace, request_id
 from monitoring.columns import Placed
 from monitoring.labelling import Sample, drawn, is_checked, sample, sample_read
@@ -20,7 +20,7 @@ from monitoring.voices import voices
 
 HOUR_S = 3600.0
 WEEK_S = 168 * HOUR_S
-MOST_WEEKS_BACK = 12  # in which a version's first weeks are looked for
+LABELLED_S = 12 * WEEK_S  # after a window, in which words on its answers are looked for
 Row = TypeVar("Row", bound=Placed)
 
 
@@ -28,7 +28,7 @@ Row = TypeVar("Row", bound=Placed)
 class Window(Generic[Row]):
     """Answers or conversations of a version in a time window [since, until), in seconds since 1970.
 
-    `total` is before sampling.
+    `total` is before sampling. Answers to callers' own prompts count in it only where they are too rare to be drawn.
 
     `unlabelled` counts the labelling sample's answers without a label, if too many are missing to measure quality.
     """
@@ -43,12 +43,16 @@ class Window(Generic[Row]):
 
 @dataclass(frozen=True)
 class Stream:
-    """Where a version's answers are stored, and which of them are drawn for labelling."""
+    """Where a version's answers are stored, which of them are drawn for labelling, and when it gave the first one.
+
+    `began` is in seconds since 1970 (`Lake.first_answer`); without it a version has no first weeks.
+    """
 
     lake: Lake
     workload: str
     version: int
     labelling: LabellingParams = field(default_factory=LabellingParams)
+    began: float | None = None
 
 
 def current_window(stream: Stream, window: tuple[float, float], most: int) -> Window[Observation]:
@@ -57,6 +61,8 @@ def current_window(stream: Stream, window: tuple[float, float], most: int) -> Wi
     Answers drawn for labelling come first, and have scores if nearly all of them are labelled.
     """
     traces, total = stream.lake.sample(stream.workload, stream.version, window, most)
+    if not all(trace.input for trace in traces):  # only then are inputs worth decoding before the draw
+        traces, total = stream.lake.sample(stream.workload, stream.version, window, most, own=False)
     aside, labels = labelled(stream, window)
     chosen = {trace.id: trace for trace in (*aside, *traces) if trace.input}
     right = labels.right if labels.complete(stream.labelling.complete) else {}
@@ -74,13 +80,14 @@ def labelled(stream: Stream, window: tuple[float, float]) -> tuple[Sequence[Trac
     An answer that a second model's replaced counts as the version gave it. Answers whose corrections contradict each
     other have no label.
     """
+    said = window[0], window[1] + LABELLED_S
     aside = drawn(stream.lake, stream.workload, stream.labelling.share, window, replaced=True)
     aside = [trace for trace in aside if trace.version == stream.version]
-    given = list(stream.lake.read(Scored, stream.workload, window[0])) if aside else []
+    given = list(stream.lake.read(Scored, stream.workload, *said)) if aside else []
     if given:
         replaced = {request_id(trace.id) for trace in aside} - {trace.id for trace in aside}
         returned = stream.lake.about(stream.workload, replaced, window)[0] if replaced else []
-        words = stream.lake.read(Feedback, stream.workload, window[0])
+        words = stream.lake.read(Feedback, stream.workload, *said)
         disputed = voices(words, [*aside, *returned]).conflicts
         given = [score for score in given if request_id(score.trace_id) not in disputed]
     reviewed = by_reviewers(given)
@@ -90,27 +97,30 @@ def labelled(stream: Stream, window: tuple[float, float]) -> tuple[Sequence[Trac
     return aside, sample_read(aside, reviewed, verdicts, stream.labelling)
 
 
-def usual_window(stream: Stream, window: tuple[float, float], most: int, weeks: int) -> tuple[Observation, ...]:
-    """A version's answers at the hours and weekdays of a window, in its first `weeks` whole weeks of service.
-
-    Empty if the version is too young.
-    """
-    return first_weeks(window, weeks, lambda earlier: current_window(stream, earlier, most).observations)
+def usual_window(stream: Stream, window: tuple[float, float], params: WatchParams) -> tuple[Observation, ...]:
+    """A version's answers at the hours and weekdays of a window in its first weeks; empty if it is too young."""
+    most = params.window_rows
+    return first_weeks(stream, window, params, lambda earlier: current_window(stream, earlier, most).observations)
 
 
 def first_weeks(
-    window: tuple[float, float], weeks: int, read: Callable[[tuple[float, float]], Sequence[Row]]
+    stream: Stream,
+    window: tuple[float, float],
+    params: WatchParams,
+    read: Callable[[tuple[float, float]], Sequence[Row]],
 ) -> tuple[Row, ...]:
-    """Rows at the hours and weekdays of a window in the first `weeks` weeks that had any.
+    """Rows at the hours and weekdays of a window in the first `params.weeks` weeks that count.
 
-    The first weeks, because the last ones would follow a slow drift.
+    The first weeks, because the last ones would follow a slow drift. A week counts if the version answered during all
+    of these hours, and if it has its part of the rows without which nothing is judged.
     """
     rows: list[Row] = []
-    taken = 0
-    for back in range(MOST_WEEKS_BACK, 0, -1):
-        if taken == weeks:
+    taken, since = 0, window[0] if stream.began is None else stream.began
+    for back in range(int((window[0] - since) // WEEK_S), 0, -1):
+        if taken == params.weeks:
             break
-        if week := read((window[0] - back * WEEK_S, window[1] - back * WEEK_S)):
+        week = read((window[0] - back * WEEK_S, window[1] - back * WEEK_S))
+        if len(week) * params.weeks >= params.min_rows:
             rows, taken = [*rows, *week], taken + 1
     return tuple(rows)
 

@@ -106,19 +106,20 @@ class Journal:
         return customer
 
     def answered(self, name: str, answer: Answer, *, returned: bool = True) -> None:
-        """Write a trace for each completion; the first one that the caller gets has the request's own name.
+        """Write a trace for each completion; the first one has the request's own name, a further one its number behind.
 
-        A completion that says why there is no answer is evidence like an answer, and costs nothing.
+        One that the caller does not get has its route behind the name that the caller's has. A completion that says why
+        there is no answer is evidence like an answer, and costs nothing.
         """
         asker, customer = self._owners.asker(name), self._owners.asked_for(name)
-        name, served = name if returned else f"{name}~{answer.route}", answer.served
+        route, served = "" if returned else f"~{answer.route}", answer.served
         masked = tuple(map(_masked, answer.messages))
         tools = tuple(_masked_tool(tool.model_dump_json()) for tool in answer.calls.tools) if answer.calls else ()
         inputs = {column: mask(value) for column, value in answer.input.items()}
         for index, completion in enumerate(answer.completions):
-            said = _said(name, index, completion, answer)
+            said = _said(f"{name}{route}", index, completion, answer)
             trace = Trace(
-                id=f"{name}-{index}" if index else name,
+                id=f"{name}-{index}{route}" if index else f"{name}{route}",
                 at=time.time(),
                 workload=self._workload,
                 version=served.version,

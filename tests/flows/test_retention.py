@@ -134,6 +134,14 @@ def test_the_turns_of_a_conversation_that_hold_a_request_go_with_it(project: Pat
     assert [each.example.id for each in read_jsonl(Path("data/shop/harvest/1.jsonl"), Harvested)] == [f"P-{STAYS}"]
 
 
+def test_a_further_answer_that_nobody_got_goes_from_mlflow_wherever_its_route_stands(project: Path) -> None:
+    further = [trace(f"{GONE}{end}", time.time()) for end in ("-1~shadow", "~shadow-1")]  # as now, as before
+    store_traces("further", [each.model_dump_json() for each in further])
+    done = CliRunner().invoke(retention, ["forget", "shop", GONE])
+    assert done.exit_code == 0, done.output
+    assert "MLflow: 5 traces" in done.output and old_traces("shop", time.time() + DAY) == 3
+
+
 def test_rows_of_evaluations_that_show_a_request_go_from_mlflow(project: Path) -> None:
     row = Row(f"P-{GONE}", {"text": "Hi"}, "{}", "{}", (1, 1), 1.0, {"valid": True})
     with open_run("shop", "sft", {}) as run:

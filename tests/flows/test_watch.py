@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from components.records import Message, Observation, Trace, Usage, read_jsonl, read_record
+from components.errors import RegistryError
+from components.records import Message, Observation, Trace, Usage, read_jsonl, read_record, write_record
 from components.registry import REFERENCE, Version
 from components.stages.run import PIPELINE
 from components.workloads.desk import Task, drifted, generate
@@ -36,17 +37,45 @@ def put(project: Project, rows: list[Observation], segment: str, method: str) ->
     Lake(project.folder / "state" / "lake").store(segment, [trace.model_dump_json() for trace in traces])
 
 
-def test_drift_is_an_event_of_the_look_that_saw_it_and_of_no_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drift_is_told_once_and_by_a_later_look_where_the_record_or_the_event_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from flows import watch
     from monitoring.watch import Moved
 
-    said: list[str] = []
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "params", "params")
+    said, recorded = list[str](), list[bool]()
+    broken: dict[str, Exception] = {"record": RegistryError("nobody answers"), "event": OSError("no server")}
+
+    def record(run: Any, watched: Watched, page: Path) -> None:
+        if "record" in broken:
+            raise broken.pop("record")
+        recorded.append(watched.drifted)
+
+    def emit(name: str, **rest: Any) -> None:
+        if "event" in broken:
+            raise broken.pop("event")
+        said.append(name)
+
+    monkeypatch.setattr(watch, "emit_event", emit)
+    monkeypatch.setattr(watch, "record", record)
+    monkeypatch.setattr(watch, "look", watch.look.fn)
+    monkeypatch.setattr(watch, "registered", lambda name: Version(1, "sft", "model", "short", Path()))
+    monkeypatch.setattr(watch, "reference_of", lambda version: [])
     moved = (Moved(column="input.words", distance=2.0, limit=1.0, reference="mean 1", current="mean 2"),)
-    monkeypatch.setattr(watch, "emit_event", lambda name, **rest: said.append(name))
-    for until, events in ((time.time() - 60, []), (time.time() + 60, [watch.DRIFT])):  # a look before, and this one
-        watched = Watched(workload="triage", version=1, since=0, until=until, total=9, rows=9, judged=True, moved=moved)
-        monkeypatch.setattr(watch, "look", lambda run, watched=watched: watched)
-        assert watch.watch.fn("triage").drifted and said == events
+    seen = Watched(
+        workload="triage", version=1, since=0, until=9, total=9, rows=9, judged=True, moved=moved, told=False
+    )
+    path = Path("state/watch/triage/watched.json")
+    write_record(path, seen)
+    for error in (RegistryError, OSError):
+        with pytest.raises(error):
+            watch.watch.fn("triage")
+        assert (said, read_record(path, Watched)) == ([], seen)
+    assert watch.watch.fn("triage") == read_record(path, Watched) == seen.model_copy(update={"told": True})
+    assert (said, recorded) == ([watch.DRIFT], [True, True])
+    assert not watch.watch.fn("triage").judged and len(said) == 1  # a new look, at an empty lake
 
 
 def test_what_moved_is_printed_kept_and_recorded(climbed: Project) -> None:
@@ -91,7 +120,9 @@ def test_an_agents_conversations_are_watched_by_the_same_look_record_and_event(
     }
     assert (watched.usual, watched.version, watched.rows, watched.total) == ("before", 1, 90, 90)
     assert [(event["name"], event["workload"], event["kind"]) for event in said] == [(watch.DRIFT, "desk", "tools")]
-    assert kept == [watched] == [read_record(Path("state/watch/desk/watched.json"), Watched)]
+    assert watched.told and watched == read_record(Path("state/watch/desk/watched.json"), Watched)
+    assert kept == [watched.model_copy(update={"told": False})]
+    assert watched.began == pytest.approx(now - 40 * HOUR_S)
     assert Path("state/watch/desk/drift.html").stat().st_size > 100_000
     assert watch.watch.fn("desk") == watched and len(said) == len(kept) == 1  # nothing new: no second event
     assert sentence(watched).startswith("desk, version 1: 90 of 90 conversations, drift in tools, ")

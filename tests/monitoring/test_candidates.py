@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from components.params import LabellingParams
 from components.records import Feedback, Message, Record, Scored, Trace, Usage
 from monitoring.candidates import Terms, candidates, obeying
@@ -38,6 +40,25 @@ def test_corrected_and_right_answers_teach(tmp_path: Path) -> None:
         ("a", '{"kind": "bill"}', "corrected"), ("b", '{"kind": "late"}', "scored"),
     ]  # fmt: skip
     assert all(candidate.moved for candidate in kept)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "moved", "marked"),
+    [
+        ("kind", "late", "valid=invalid", True),
+        ("valid", "late", "valid (whole)=invalid", True),
+        ("valid", "late", "valid=invalid", False),
+        ("valid", '{"valid": "invalid"}', "valid=invalid", True),
+    ],
+)
+def test_an_answer_is_in_the_slice_of_invalid_ones_whatever_fields_are_called(
+    tmp_path: Path, field: str, text: str, moved: str, marked: bool
+) -> None:
+    schema = {"type": "object", "properties": {field: {"enum": ["late", "invalid"]}}, "required": [field]}
+    correction = Feedback(trace_id="a", at=101.0, workload="shop", corrected=f'{{"{field}": "late"}}')
+    stored = lake(tmp_path, answered("a", text, valid=False), correction)
+    (right,) = candidates(stored, "shop", 0.0, Terms(1.0, [moved], schema))
+    assert right.moved == marked
 
 
 def test_unseen_answers_free_conversations_and_broken_corrections_do_not(tmp_path: Path) -> None:

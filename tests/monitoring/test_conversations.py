@@ -1,6 +1,7 @@
 """What a watch of conversations compares: a version's own, with its first weeks or with the week before."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def test_a_version_is_compared_with_the_week_before_until_it_has_first_weeks(tmp
     assert (len(young.reference), len(young.window.observations), young.usual) == (35, 40, "before")
     assert young.enough(PARAMS) and young.window.version == 1
     fill(lake, "first", 31, DAY[0] - 5 * WEEK_S + 60)
-    old = sides(stream, DAY, PARAMS)
+    old = sides(replace(stream, began=DAY[0] - 5 * WEEK_S), DAY, PARAMS)
     assert (len(old.reference), old.usual) == (31, "weeks")
     assert {talk.traces[0].partition("x")[0] for talk in old.reference} == {f"chatcmpl-first{at}" for at in range(31)}
 

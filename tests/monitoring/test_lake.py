@@ -98,6 +98,36 @@ def test_a_sample_is_of_the_least_hashes_of_what_callers_got(tmp_path: Path) -> 
     assert lake.sample("triage", 2, (0.0, DAY), 7) == lake.sample("triage", 4, (0.0, DAY), 7) == ([], 0)
 
 
+def test_a_sample_without_own_prompts_is_of_the_least_hashes_of_the_others(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    asked = [trace(f"t{number}", 1.0 + number).model_copy(update={"input": {"m": "Hi"}}) for number in range(20)]
+    lake = Lake(tmp_path)
+    lake.store("1", lines(*asked[:10], *(trace(f"own{number}", 1.0 + number) for number in range(30))))
+    lake.store("2", lines(*asked[10:]))
+    lake.store("earlier", lines(trace("unknown", 1.0)))
+    (path,) = tmp_path.rglob("earlier.parquet")
+    pq.write_table(pq.read_table(path).drop_columns(["input"]), path)  # null in each row
+    least = sorted(ids(asked), key=lambda name: crc32(name.encode()))
+    for most in (7, 20, 100):
+        rows, total = lake.sample("triage", 3, (0.0, DAY), most, own=False)
+        assert (sorted(ids(rows)), total) == (sorted(least[:most]), 20)
+    assert lake.sample("triage", 3, (0.0, DAY), 100)[1] == 51
+
+
+def test_a_version_s_first_answer_is_found_without_opening_later_days(tmp_path: Path) -> None:
+    def answer(name: str, at: float, **more: Any) -> Trace:
+        return trace(name, at).model_copy(update=more)
+
+    lake = kept(tmp_path, answer("other", 5.0, version=2), answer("unseen", DAY, returned=False),
+                answer("second", 2 * DAY + 9.0), answer("first", 2 * DAY + 3.0), answer("later", 3 * DAY))  # fmt: skip
+    (tmp_path / "traces" / "workload=triage" / "day=1970-01-04" / "x.parquet").write_text("broken")
+    assert lake.first_answer("triage", 3) == 2 * DAY + 3.0
+    assert lake.broken == []
+    assert lake.first_answer("triage", 2) == 5.0
+    assert lake.first_answer("triage", 4) is None and lake.first_answer("nobody", 3) is None
+
+
 def test_a_share_is_of_the_hashes_below_it_and_the_chosen_are_those_that_are_wanted(tmp_path: Path) -> None:
     traces = [trace(f"t{number}", float(number)) for number in range(20)]
     lake = Lake(tmp_path)

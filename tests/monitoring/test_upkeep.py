@@ -49,6 +49,40 @@ def test_the_files_of_a_day_become_one_with_the_same_records(tmp_path: Path) -> 
     assert [path.name for path in lake.folder.rglob("*.part")] == []
 
 
+def row_groups(lake: Lake) -> list[int]:
+    return sorted(pq.read_metadata(path).num_row_groups for path in lake.folder.rglob("*.parquet"))
+
+
+def test_rows_of_small_files_share_a_row_group_and_of_large_ones_have_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = filled(tmp_path / "many", 40)
+    compact(many, 3 * DAY)
+    assert row_groups(many) == [1, 1]
+    monkeypatch.setattr(parquet, "BATCH_ROWS", 7)
+    by_rows = filled(tmp_path / "by rows", 8)  # of traces 3 each: 9, 9 and 6; of feedback one each: 7 and 1
+    compact(by_rows, 3 * DAY)
+    assert row_groups(by_rows) == [2, 3]
+    monkeypatch.setattr(parquet, "BATCH_BYTES", 1)
+    by_bytes = filled(tmp_path / "by bytes", 5)
+    compact(by_bytes, 3 * DAY)
+    assert row_groups(by_bytes) == [5, 5]
+
+
+def test_a_file_of_many_small_row_groups_is_written_anew_once_its_day_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = filled(tmp_path, 40)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(parquet, "BATCH_BYTES", 1)  # as before: a row group of each file
+        compact(lake, 3 * DAY)
+    assert row_groups(lake) == [40, 40]
+    before, read = contents(lake), lake.read(Trace, "shop")
+    assert compact(lake, DAY - 1) == 0 and compact(lake, 3 * DAY) == 2
+    assert (row_groups(lake), contents(lake), lake.read(Trace, "shop")) == ([1, 1], before, read)
+    assert compact(lake, 3 * DAY) == 0
+
+
 def test_later_records_join_and_repeated_ones_count_once(tmp_path: Path) -> None:
     lake = filled(tmp_path)
     compact(lake, 3 * DAY)

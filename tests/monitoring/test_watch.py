@@ -15,7 +15,7 @@ from components.errors import DataError
 from components.params import WatchParams
 from components.records import Observation
 from monitoring.calibration import jensen_shannon, limits, measured, wasserstein
-from monitoring.columns import Table, compare
+from monitoring.columns import Table, compare, number
 from monitoring.drift import distances
 from monitoring.watch import Sides, Watched, watch
 from monitoring.windows import Window
@@ -201,6 +201,53 @@ def test_a_field_that_flips_is_drift_in_whatever_form_its_schema_is(
     result = seen(part, answered(before), answered(flipped), tmp_path / "page.html")
     assert result.drifted and all(each.column.startswith("output.f") for each in result.moved)
     assert not seen(part, answered(before), answered(same), tmp_path / "page.html").drifted
+
+
+@pytest.mark.parametrize("name", ["valid", "tokens", "confidence"])
+def test_a_field_that_is_called_like_a_column_about_answers_is_watched_beside_it(
+    draw: Draw, name: str, tmp_path: Path
+) -> None:
+    schema = {"type": "object", "properties": {name: {"enum": ["high", "low"]}}}
+    before, now = (
+        [row.model_copy(update={"text": json.dumps({name: "high" if at % 10 < high else "low"})})
+         for at, row in enumerate(draw(n, seed))]
+        for n, seed, high in ((800, 1, 1), (300, 2, 9))
+    )  # fmt: skip
+    result = watch(Sides("shop", schema, before, window(now)), PARAMS, tmp_path / "page.html")
+    assert [each.column for each in result.moved] == [f"output.{name}"]
+    assert {each.slice for each in result.slices} == {f"{name}=high", f"{name}=low"}
+    assert f"output.{name} (whole)" in compare(before, now, schema, None, 0).columns
+
+
+@pytest.mark.parametrize(
+    ("value", "held"), [(3, 3.0), (-2.5, -2.5), (1e100, 1e100), (1e101, None), (10**400, None), (float("inf"), None),
+                        (float("nan"), None), (True, None), ("3", None), (None, None)],
+)  # fmt: skip
+def test_a_column_holds_numbers_whose_squares_are_finite(value: Any, held: float | None) -> None:
+    assert number(value) == pytest.approx(float("nan") if held is None else held, nan_ok=True)
+
+
+def test_no_number_shares_its_size_s_column_with_another_field(draw: Draw) -> None:
+    schema = {"type": "object", "properties": {name: {"type": "number"} for name in ("a", "a (size)")}}
+    sides = [
+        [row.model_copy(update={"text": json.dumps({"a": at, "a (size)": -at})}) for at, row in enumerate(draw(n, n))]
+        for n in (200, 100)
+    ]
+    table = compare(sides[0], sides[1], schema, None, 0)
+    assert table.reference["output.a (size) (size)"].max() == 199
+    assert table.reference["output.a (size) (size) (size)"].min() == -199
+
+
+@pytest.mark.parametrize("value", [10**400, 10**300, 1e200, -(10**300)])
+@pytest.mark.parametrize("part", [{"type": "integer"}, {"type": "number"}, {"enum": [1, 2]}])
+def test_a_number_too_large_for_a_column_stops_and_hides_nothing(value: float, part: Any, tmp_path: Path) -> None:
+    usual = [1, 2, *range(3, 30)] * 20
+    odd = answered([value, *usual])
+    for before, now in ((answered(usual), odd), (odd, answered(usual))):
+        result = seen(part, before, now, tmp_path / "page.html")
+        assert not result.drifted and result.severity < 1
+    moved = seen({"type": "number"}, odd, answered([1000 + at for at in usual]), tmp_path / "page.html")
+    assert "output.f (size)" in {each.column for each in moved.moved}
 
 
 def test_a_field_that_may_be_anything_has_no_column_and_stops_nothing(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """Which answers a window has, how labels score it, and what is usual at its hours."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from components.params import LabellingParams
+import pytest
+
+from components.params import LabellingParams, WatchParams
 from components.records import Feedback, Message, Record, Scored, Trace, Usage
 from monitoring.labelling import is_drawn
 from monitoring.lake import Lake
@@ -11,6 +14,7 @@ from monitoring.windows import HOUR_S, WEEK_S, Stream, current_window, usual_win
 
 NOW = 40 * WEEK_S
 ALL = LabellingParams(share=1.0, complete=0.9)
+WATCH = WatchParams(min_rows=30, window_rows=50, weeks=2)  # so that a week counts from 15 rows on
 
 
 def trace(name: str, at: float, **settings: object) -> Trace:
@@ -31,7 +35,7 @@ def label(name: str, at: float, *, right: bool, reviewer: bool = True) -> Scored
 def stream(folder: Path, *records: Record, labelling: LabellingParams = ALL) -> Stream:
     lake = Lake(folder)
     lake.store("1", [record.model_dump_json() for record in records])
-    return Stream(lake, "shop", 1, labelling)
+    return Stream(lake, "shop", 1, labelling, lake.first_answer("shop", 1))
 
 
 def test_quality_is_measured_only_by_reviewers_labels_on_the_labelling_sample(tmp_path: Path) -> None:
@@ -92,14 +96,49 @@ def test_where_requests_are_drawn_for_a_canary_customers_are_strangers(tmp_path:
     assert (unnamed.valid, unnamed.right) == ([("", True)] * 2, [("", True)])
 
 
-def test_what_is_usual_comes_from_the_same_hours_of_the_first_weeks(tmp_path: Path) -> None:
-    window = (NOW - 24 * HOUR_S, NOW)
-    rows = [trace(f"{back}-{hour}", NOW - back * WEEK_S - hour * HOUR_S)
-            for back in range(5) for hour in (1, 30, 100)]  # fmt: skip
+DAY = NOW - 24 * HOUR_S, NOW
+
+
+def usual_weeks(reported: Stream, params: WatchParams = WATCH) -> list[str]:
+    """What the usual answers' names begin with, once each, in order."""
+    return list(dict.fromkeys(each.input["message"].split()[0] for each in usual_window(reported, DAY, params)))
+
+
+def test_what_is_usual_comes_from_the_same_hours_of_the_first_weeks_however_long_ago(tmp_path: Path) -> None:
+    rows = [trace(f"{back}-{hour} {at}", NOW - back * WEEK_S - hour * HOUR_S + at)
+            for back in range(31) for hour in (1, 30, 100) for at in range(15)]  # fmt: skip
     reported = stream(tmp_path, *rows)
-    assert [each.input["message"] for each in usual_window(reported, window, 100, 2)] == ["4-1", "3-1"]
-    assert usual_window(reported, window, 100, 0) == ()
-    assert usual_window(Stream(reported.lake, "shop", 2), window, 100, 2) == ()
+    assert usual_weeks(reported) == ["30-1", "29-1"]
+    assert len(usual_window(reported, DAY, WATCH)) == 30
+    assert usual_weeks(reported, WATCH.model_copy(update={"weeks": 0})) == []
+    other = Stream(reported.lake, "shop", 2, began=reported.lake.first_answer("shop", 2))
+    assert usual_weeks(other) == []
+
+
+@pytest.mark.parametrize(
+    ("began", "answers", "weeks"),
+    [
+        (4 * WEEK_S, {3: 15, 2: 15, 1: 15}, ["3", "2"]),
+        (3 * WEEK_S + 23 * HOUR_S, {3: 15, 2: 15, 1: 15}, ["2", "1"]),  # released an hour after the window's first
+        (4 * WEEK_S, {3: 14, 2: 15, 1: 15}, ["2", "1"]),
+        (4 * WEEK_S, {3: 14, 2: 14, 1: 14}, []),
+    ],
+)
+def test_a_week_counts_if_the_version_answered_all_of_its_hours_and_often_enough(
+    tmp_path: Path, began: float, answers: Mapping[int, int], weeks: list[str]
+) -> None:
+    rows = [trace(f"{back} {at}", NOW - back * WEEK_S - HOUR_S + at)
+            for back, many in answers.items() for at in range(many)]  # fmt: skip
+    assert usual_weeks(stream(tmp_path, trace("first", NOW - began), *rows)) == weeks
+
+
+def test_answers_to_callers_own_prompts_take_no_place_in_a_window(tmp_path: Path) -> None:
+    own = [trace(f"own {at}", NOW + at, input={}) for at in range(600)]
+    reported = stream(tmp_path, *own, *(trace(f"asked {at}", NOW + at) for at in range(80)),
+                      labelling=LabellingParams(share=0.0))  # fmt: skip
+    for most in (50, 200):
+        window = current_window(reported, (NOW, NOW + 600), most)
+        assert (len(window.observations), window.total) == (min(most, 80), 80)
 
 
 def test_an_answer_that_a_second_models_replaced_counts_as_the_version_gave_it(tmp_path: Path) -> None:

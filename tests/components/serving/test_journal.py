@@ -39,12 +39,12 @@ class Kept:
         return [record.id for record in self.records if isinstance(record, Trace)]
 
 
-def answered(journal: Journal, follower: Any, name: str, *, returned: bool = True) -> None:
+def answered(journal: Journal, follower: Any, name: str, *, returned: bool = True, n: int = 1) -> None:
     usage = Usage(input_tokens=5, output_tokens=2)
     completion = Completion(example_id=name, text='{"intent": "x"}', usage=usage, latency_ms=3.0)
     turns = [Message(role="user", content="Hi")]
     route = "champion" if returned else "shadow"
-    journal.answered(name, Answer(route, follower.served, turns, {}, [completion]), returned=returned)
+    journal.answered(name, Answer(route, follower.served, turns, {}, [completion] * n), returned=returned)
 
 
 @pytest.fixture
@@ -73,6 +73,17 @@ def test_a_store_gets_its_share_and_all_that_belongs_to_those_requests(tmp_path:
     assert 150 < len(chosen) < 250  # 200 of 1000, four standard deviations of 12.6
     assert [name for name in some.ids if "~" in name] == [f"{name}~shadow" for name in chosen]
     assert [record.trace_id for record in some.records if isinstance(record, Feedback)] == chosen
+
+
+def test_an_answer_that_nobody_gets_has_the_name_of_the_one_that_the_caller_gets_and_its_route(
+    tmp_path: Path, follower: Any
+) -> None:
+    kept = Kept()
+    journal = Journal("triage", SCHEMA, Outlet(tmp_path, kept, 60))
+    answered(journal, follower, "chatcmpl-a", n=2)
+    answered(journal, follower, "chatcmpl-a", n=2, returned=False)
+    journal.close()
+    assert kept.ids == ["chatcmpl-a", "chatcmpl-a-1", "chatcmpl-a~shadow", "chatcmpl-a-1~shadow"]
 
 
 def test_the_same_requests_are_chosen_each_time(tmp_path: Path, follower: Any) -> None:
