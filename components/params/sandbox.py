@@ -41,5 +41,5 @@ class UnitTestsParams(Settings):
 
     field: str = Field(default="code", description="Of the answer; its text is Python.")
     evidence: str = Field(default="tests", description='JSON: [{"call": "f", "args": [1], "expected": 2}, …].')
-    tolerance: float = Field(default=1e-9, ge=0, description="Relative, for numbers with a fraction.")
+    tolerance: float = Field(default=1e-9, ge=0, description="Of numbers with a fraction, absolute and relative.")
     sandbox: SandboxParams = SandboxParams()

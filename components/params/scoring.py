@@ -32,7 +32,7 @@ class SqlExecutionParams(Settings):
     order: Literal["reference", "always", "never"] = Field(
         default="reference", description="When rows must be in the same order; reference: if its query orders them."
     )
-    tolerance: float = Field(default=1e-6, ge=0, description="Between numbers, absolute and relative.")
+    tolerance: float = Field(default=1e-6, ge=0, description="Of numbers with a fraction, absolute and relative.")
     time_limit_s: float = Field(default=1.0, gt=0, description="Of one query on one database.")
     max_rows: int = Field(default=10_000, ge=1, description="A query that returns more is wrong.")
 

@@ -9,6 +9,7 @@ from components.params import FormatRulesParams, TextRules
 from components.records import Completion, Example, Score
 from components.schema.patterns import TooSlow, compiled
 from components.scorers.answers import NotAnAnswer, read_answer
+from components.scorers.matching import occurs, plain
 
 # Anchored at the first mark, so that no marks are scanned twice.
 _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s|$)")
@@ -102,17 +103,11 @@ def sentences(text: str) -> int:
     return len(ends) + bool(rest.strip())
 
 
-def occurs(term: str, text: str) -> bool:
-    """Whether a term occurs in a text as whole words, ignoring case and spacing."""
-    words = r"\s+".join(map(re.escape, term.split()))
-    return re.search(rf"(?<!\w){words}(?!\w)", text, re.IGNORECASE) is not None
-
-
 def _misplaced(titles: tuple[str, ...], text: str) -> Iterator[str]:
     """Titles that do not begin a line after the preceding title."""
-    lines, start = [line.strip().lower() for line in text.splitlines()], 0
+    lines, start = [plain(line) for line in text.splitlines()], 0
     for title in titles:
-        place = next((i for i in range(start, len(lines)) if lines[i].startswith(title.lower())), None)
+        place = next((i for i in range(start, len(lines)) if lines[i].startswith(plain(title))), None)
         if place is None:
             yield title
         else:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.errors import ConfigError, ScorerError
-from components.records import Completion, Example, Score
+from components.records import Completion, Example, Score, encodable
 from components.schema.patterns import SchemaValidator, errors
 from components.scorers.answers import Answer, NotAnAnswer, read
 from components.scorers.flat_schema import compile_flat
@@ -71,5 +71,5 @@ class JsonSchemaScorer:
             raise ScorerError(f"expected a schema whose references resolve, found {unresolvable}") from unresolvable
         if error is None:
             return None
-        place = ".".join(str(part) for part in error.absolute_path)
+        place = encodable(".".join(str(part) for part in error.absolute_path))
         return f"{place}: {error.message}"[:300] if place else str(error.message)[:300]

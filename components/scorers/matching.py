@@ -1,4 +1,4 @@
-"""When a value in the answer equals the reference's, for each kind of match.
+"""When a value in the answer equals the reference's, for each kind of match, and when a term occurs in a text.
 
 Pure functions of two JSON values. Most kinds require a type of the reference (a date, a list): another type is an
 error, not a mismatch. null equals null in every kind.
@@ -8,11 +8,20 @@ import math
 import unicodedata
 from collections.abc import Callable
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
+
+import regex
 
 from components.errors import ScorerError
 
 Match = Callable[[Any, Any, float], bool]
+SPACED = 2**52  # from here on floats are whole because they are too far apart for fractions
+# Of a word, in scripts that write words apart.
+_LETTER = r"[\w--[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]]"
+_POINT = "[.,'’]"  # within a number
+_BEGINS = regex.compile(rf"(?V1)(?<!{_LETTER}|\d{_POINT}(?=\d))")
+_ENDS = regex.compile(rf"(?V1)(?!{_LETTER}|(?<=\d){_POINT}\d)")
 
 
 def exact(reference: Any, value: Any, tolerance: float = 0.0) -> bool:
@@ -27,7 +36,7 @@ def exact(reference: Any, value: Any, tolerance: float = 0.0) -> bool:
 
 
 def number(reference: Any, value: Any, tolerance: float = 0.0) -> bool:
-    """Numbers at most `tolerance` apart, up to the rounding of decimals to binary."""
+    """Numbers at most `tolerance` apart; where one has a fraction, up to the rounding of decimals to binary."""
     if reference is None or value is None:
         return reference is value
     if not is_number(reference):
@@ -35,7 +44,9 @@ def number(reference: Any, value: Any, tolerance: float = 0.0) -> bool:
     if not is_number(value):
         return False
     try:
-        return abs(reference - value) <= tolerance + 4 * math.ulp(max(abs(reference), abs(value)))
+        whole = is_whole(reference) and is_whole(value)
+        rounding = 0.0 if whole else 4 * math.ulp(max(abs(reference), abs(value)))
+        return abs(reference - value) <= tolerance + rounding
     except OverflowError:  # an integer of more than 308 digits
         return bool(reference == value)
 
@@ -74,6 +85,47 @@ MATCHES: dict[str, Match] = {"exact": exact, "number": number, "date": day, "set
 def is_number(value: Any) -> bool:
     """Whether a JSON value is a number; booleans are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_whole(number: float | Decimal) -> bool:
+    """Whether a number is a whole one and not only rounded to one, as large floats are."""
+    if isinstance(number, float):
+        return number.is_integer() and abs(number) < SPACED
+    return not isinstance(number, Decimal) or (number.is_finite() and number == number.to_integral_value())
+
+
+def close(reference: Any, value: Any, tolerance: float) -> bool:
+    """Whether two numbers are equal: whole ones exactly, others within a tolerance, absolute and relative; NaN is NaN.
+
+    3 and 3.0 are equal, 10000001 and 10000002.0 are not.
+    """
+    if is_whole(reference) and is_whole(value):
+        return bool(reference == value)
+    try:
+        first, second = float(reference), float(value)
+    except OverflowError:  # an integer beyond the range of a float
+        return False
+    both_nan = math.isnan(first) and math.isnan(second)
+    return both_nan or math.isclose(first, second, rel_tol=tolerance, abs_tol=tolerance)
+
+
+def occurs(term: str, text: str) -> bool:
+    """Whether a term occurs in a text as whole words and whole numbers; case, width and white space are ignored.
+
+    `12.50` does not occur in `112.50`, nor `12` in `12.50`.
+    """
+    term, text = plain(term), plain(text)
+    at = text.find(term)
+    while at >= 0:
+        if _BEGINS.match(text, at) and _ENDS.match(text, at + len(term)):
+            return True
+        at = text.find(term, at + 1)
+    return not term
+
+
+def plain(text: str) -> str:
+    """A text without what does not distinguish words: case, width (NFKC), and how much white space there is."""
+    return " ".join(_words(text))
 
 
 def _day(value: Any) -> date | None:

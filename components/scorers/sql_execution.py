@@ -14,7 +14,7 @@ from components.params import SqlExecutionParams
 from components.records import Completion, Example, Score
 from components.scorers.answers import NotAnAnswer, read_answer, read_reference
 from components.scorers.sql_databases import Databases, QueryFailed
-from components.scorers.sql_results import Expected, Row, orders, with_keys
+from components.scorers.sql_results import Expected, Row, orders, own_keys, with_keys
 
 REMEMBERED = 20_000  # results of reference queries, and scores of answers: rollouts in a group are often equal
 
@@ -80,6 +80,10 @@ class SqlExecutionScorer:
 
     def _tied(self, query: str, results: list[list[Row]]) -> list[Expected | None]:
         """The reference's rows in blocks of ties; None if sqlglot cannot determine them."""
+        columns = next((len(rows[0]) for rows in results if rows), 0)
+        own = own_keys(query, self._params.dialect, columns)
+        if own is not None:
+            return [Expected.tied(rows, [tuple(row[place] for place in own) for row in rows]) for rows in results]
         keyed = with_keys(query, self._params.dialect)
         try:
             longer = list(self._databases.rows(keyed[0])) if keyed else []
@@ -88,7 +92,9 @@ class SqlExecutionScorer:
         if keyed is None or not longer:
             return [None] * len(results)
         return [
-            Expected.tied(rows, keyed[1]) if [row[: -keyed[1]] for row in rows] == shorter else None
+            Expected.tied(shorter, [row[-keyed[1] :] for row in rows])
+            if [row[: -keyed[1]] for row in rows] == shorter
+            else None
             for rows, shorter in zip(longer, results, strict=True)
         ]
 

@@ -1,10 +1,9 @@
 """When two queries return the same rows: in order if the reference orders them, else in any order.
 
-The names of columns are ignored, their order is not; numbers are equal within a tolerance, and 1 equals 1.0. Rows that
-tie in the reference's order may come in any order among themselves.
+The names of columns are ignored, their order is not; fractions are equal within a tolerance, whole numbers only where
+they are equal, and 1 equals 1.0. Rows that tie in the reference's order may come in any order among themselves.
 """
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from functools import lru_cache
 from itertools import groupby
 from numbers import Number
 from typing import Any
+
+from components.scorers.matching import close
 
 Row = tuple[Any, ...]
 MOST_COMPARED = 200_000  # pairs of rows, if every row has to be compared with every other
@@ -32,9 +33,10 @@ class Expected:
         return cls(tuple((row,) for row in rows))
 
     @classmethod
-    def tied(cls, rows: Sequence[Row], keys: int) -> "Expected":
-        """From rows whose last `keys` columns are those by which they are ordered."""
-        return cls(tuple(tuple(row[:-keys] for row in tie) for _, tie in groupby(rows, key=lambda row: row[-keys:])))
+    def tied(cls, rows: Sequence[Row], keys: Sequence[Row]) -> "Expected":
+        """From rows, and for each of them what it is ordered by."""
+        ties = groupby(zip(rows, keys, strict=True), key=lambda pair: pair[1])
+        return cls(tuple(tuple(row for row, _ in tie) for _, tie in ties))
 
     @property
     def rows(self) -> int:
@@ -56,6 +58,53 @@ class Expected:
 def orders(query: str, dialect: str) -> bool:
     """Whether a query has an ORDER BY at its top level."""
     return "order" in query.lower() and (tree := _parsed(query, dialect)) is not None and bool(tree.args.get("order"))
+
+
+@lru_cache(maxsize=4096)
+def own_keys(query: str, dialect: str, columns: int) -> tuple[int, ...] | None:
+    """Which of its `columns` columns a query with an ORDER BY is ordered by; None if not by them alone."""
+    from sqlglot import exp
+
+    tree = _parsed(query, dialect)
+    if not isinstance(tree, exp.Query):
+        return None
+    # A star stands for several columns; of an outer join USING a column, its name alone and with a table are not equal.
+    named = len(tree.selects) == columns and not any(map(_joins_outer_by_name, tree.find_all(exp.Join)))
+    selected = tree.selects if named else []
+    places = [_place(term.this, selected) for term in tree.args["order"].expressions]
+    return tuple(place for place in places if place is not None) if None not in places else None
+
+
+def _joins_outer_by_name(join: Any) -> bool:
+    return bool(join.side and (join.args.get("using") or join.method == "NATURAL"))
+
+
+def _place(key: Any, selected: Sequence[Any]) -> int | None:
+    """The place of the selected column that a term of ORDER BY is; None if it is none, or not clear which."""
+    from sqlglot import exp
+
+    if isinstance(key, exp.Literal):
+        return int(key.name) - 1 if key.is_int else None
+    named = [place for place, column in enumerate(selected) if _is_named(column, key)]
+    places = named or [place for place, column in enumerate(selected) if _computes(column.unalias(), key)]
+    return places[0] if len(places) == 1 else None
+
+
+def _is_named(column: Any, key: Any) -> bool:
+    """Whether a term of ORDER BY is the alias of a selected column."""
+    from sqlglot import exp
+
+    return isinstance(key, exp.Column) and not key.table and column.alias.lower() == key.name.lower()
+
+
+def _computes(column: Any, key: Any) -> bool:
+    """Whether a selected column has the values of a term of ORDER BY, if only one of both may name a column's table."""
+    from sqlglot import exp
+
+    if not isinstance(column, exp.Column) or not isinstance(key, exp.Column):
+        return column == key
+    tables = {column.table.lower(), key.table.lower()} - {""}
+    return column.name.lower() == key.name.lower() and len(tables) < 2
 
 
 @lru_cache(maxsize=4096)
@@ -143,14 +192,6 @@ def _numbers(row: Row) -> list[Any]:
 
 def _equal(expected: Row, row: Row, tolerance: float) -> bool:
     return len(expected) == len(row) and all(
-        cell == other or (isinstance(cell, Number) and isinstance(other, Number) and _close(cell, other, tolerance))
+        cell == other or (isinstance(cell, Number) and isinstance(other, Number) and close(cell, other, tolerance))
         for cell, other in zip(expected, row, strict=True)
-    )
-
-
-def _close(first: Any, second: Any, tolerance: float) -> bool:
-    """Whether two numbers are equal as floats, within the tolerance; NaN equals NaN."""
-    first, second = float(first), float(second)
-    return math.isclose(first, second, rel_tol=tolerance, abs_tol=tolerance) or (
-        math.isnan(first) and math.isnan(second)
     )

@@ -15,6 +15,7 @@ from components.errors import ScorerError
 from components.params import Limits, TrajectoryParams
 from components.records import Completion, Example, Message, Score, Tool, ToolCall, Trajectory
 from components.records.messages import is_failure
+from components.scorers.matching import occurs
 from components.tasks import EnvironmentSpec, Replay, call_text, open_environment, roll, start_of
 
 Call = Mapping[str, Any]
@@ -82,15 +83,15 @@ def replayed(spec: EnvironmentSpec, example: Example, limits: Limits) -> str:
 
 
 class SaidScorer:
-    """The share of what must be said that the assistant said, in any case of letters; passed where it is all."""
+    """The share of what must be said that the assistant said, as whole words in any case; passed where it is all."""
 
     def score(self, example: Example, completion: Completion) -> Score:
         trajectory = trajectory_of(completion)
         if cut := ended(trajectory):
             return cut
-        said = "\n".join(each.content for each in trajectory.messages if each.role == "assistant").casefold()
+        turns = [each.content for each in trajectory.messages if each.role == "assistant"]
         wanted: Sequence[str] = reference_of(example.reference, example.id).get("said", [])
-        missing = [text for text in wanted if text.casefold() not in said]
+        missing = [text for text in wanted if not any(occurs(text, turn) for turn in turns)]
         value = 1 - len(missing) / len(wanted) if wanted else 1.0
         return Score(value=value, passed=not missing, reason=f"not said: {', '.join(missing)}" if missing else "")
 

@@ -6,7 +6,6 @@ program. So a program cannot cheat: an object whose `==` is always true, for exa
 """
 
 import builtins
-import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -17,6 +16,7 @@ from components.errors import ScorerError
 from components.params.sandbox import UnitTestsParams
 from components.records import Completion, Example, Record, Score
 from components.scorers.answers import NotAnAnswer, read_answer
+from components.scorers.matching import close
 from components.scorers.protocol import Outcome, Pair, decided
 from components.scorers.sandbox import Answer, Call, Execution, Program, Sandbox
 
@@ -108,7 +108,7 @@ def read_tests(text: str) -> tuple[UnitTest, ...]:
 
 
 def verdict(tests: Sequence[UnitTest], execution: Execution, tolerance: float) -> Score:
-    """The score of a program, from its answers to the tests' calls; `tolerance` is relative."""
+    """The score of a program, from its answers to the tests' calls; `tolerance` is of fractions."""
     if execution.failure is not None:
         return Score(value=0.0, passed=False, reason=f"the program {execution.failure}")
     pairs = list(zip(tests, execution.answers, strict=True))
@@ -120,11 +120,11 @@ def verdict(tests: Sequence[UnitTest], execution: Execution, tolerance: float) -
 
 
 def same(expected: Any, value: Any, tolerance: float) -> bool:
-    """Whether two JSON values are equal: true is not 1, 1 is 1.0; fractions are compared with a relative tolerance."""
+    """Whether two JSON values are equal: true is not 1, 1 is 1.0; fractions are compared with a tolerance."""
     if isinstance(expected, bool) or isinstance(value, bool):
         return expected is value
     if isinstance(expected, float) or isinstance(value, float):
-        return _is_number(expected) and _is_number(value) and _close(expected, value, tolerance)
+        return _is_number(expected) and _is_number(value) and close(expected, value, tolerance)
     if isinstance(expected, list) and isinstance(value, list):
         return len(expected) == len(value) and all(same(*pair, tolerance) for pair in zip(expected, value, strict=True))
     if isinstance(expected, dict) and isinstance(value, dict):
@@ -157,13 +157,6 @@ def _exception(name: str) -> type[BaseException] | None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float)
-
-
-def _close(expected: float, value: float, tolerance: float) -> bool:
-    try:
-        return math.isclose(expected, value, rel_tol=tolerance)
-    except OverflowError:  # an integer beyond the range of a float
-        return False
 
 
 def _difference(test: UnitTest, answer: Answer) -> str:

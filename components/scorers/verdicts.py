@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.errors import EngineError, ScorerError
 from components.params import JudgeParams
-from components.records import Completion, Message
+from components.records import Completion, Message, encodable
 from components.scorers.answers import NotAnAnswer, read_answer
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ class Verdicts:
     """Verdicts from a model that obey a JSON Schema."""
 
     def __init__(self, params: JudgeParams, schema: dict[str, Any]) -> None:
-        from jsonschema import Draft202012Validator
+        from components.schema.patterns import SchemaValidator
 
         self._params, self._schema = params, schema
-        self._validator = Draft202012Validator(schema)
+        self._validator: Any = SchemaValidator(schema)
         self.spent = Spent()
 
     def ask(self, questions: Sequence[Conversation]) -> list[list[Verdict] | ScorerError]:
@@ -117,9 +117,9 @@ class Verdicts:
 
     def _read(self, answer: Completion) -> Verdict:
         verdict = read_answer(answer)
-        if (error := next(iter(self._validator.iter_errors(verdict)), None)) is not None:  # pyright: ignore[reportUnknownMemberType]
+        if (error := next(self._validator.iter_errors(verdict), None)) is not None:
             raise NotAnAnswer(str(error.message)[:200])
-        return verdict
+        return {name: encodable(value) if isinstance(value, str) else value for name, value in verdict.items()}
 
     def _count(self, remembered: int = 0, answers: Sequence[Completion] = ()) -> None:
         with _COUNTING:

@@ -8,7 +8,8 @@ from components.errors import ConfigError
 from components.params import FormatRulesParams, ScorerParams
 from components.records import Completion, Example, Score, Usage, to_json
 from components.scorers import build
-from components.scorers.format_rules import occurs, sentences
+from components.scorers.format_rules import sentences
+from components.scorers.matching import occurs
 
 SCHEMA = {"type": "object", "properties": {"summary": {"type": "string"}, "label": {"type": "string"}}}
 
@@ -32,6 +33,8 @@ MEMO = "Problem: the lamp broke.\nDone: a refund.\n\nNext: a call on Monday!"
         ({"max_sentences": 1}, ["One.", "One", "It costs 3.50 euros.", 'He said "No!"'], ["One. Two", "Eh? Yes."]),
         ({"sections": ["Problem:", "Done:", "Next:"]}, [MEMO, MEMO.upper()], [MEMO.replace("Done", "Did")]),
         ({"sections": ["Done:", "Problem:"]}, ["Done: x\nProblem: y"], [MEMO, "Done: x Problem: y"]),
+        ({"sections": ["Café:"]}, ["CAFE\u0301: x"], ["Cafe: x"]),
+        ({"required": ["café"]}, ["Le Cafe\u0301."], ["cafe", "cafés"]),
         ({"required": ["refund", "call on"]}, [MEMO, "Refund\nCALL  ON"], ["refunds, call on", "refund"]),
         ({"forbidden": ["as an AI"]}, [MEMO, "as an aid"], ["As an  AI, I cannot"]),
         ({"pattern": r"[A-Z]{2}-\d+"}, ["AB-1"], ["AB-1 ", "see AB-1", "ab-1"]),

@@ -49,6 +49,12 @@ def test_marks_become_values_and_the_reason_is_the_judges(make: Make, server: Se
     assert bad == Score(value=0.0, passed=False, reason="thanks or not")
 
 
+def test_half_a_character_in_a_verdict_is_replaced_and_the_verdict_remembered(make: Make, server: Server) -> None:
+    server.answer = lambda *_: json.dumps({"reason": "\ud83d!", "mark": 5})
+    right = Score(value=1.0, passed=True, reason="?!")
+    assert [make().score(*pair("thank you")) for _ in range(2)] == [right, right] and len(server.seen) == 1
+
+
 def test_the_judge_sees_rubric_task_reference_and_answer_and_is_held_to_the_verdict(make: Make, server: Server) -> None:
     make().score(*pair("thank you"))
     body = server.seen[0]

@@ -120,6 +120,36 @@ def test_a_pattern_matches_what_pythons_own_does(pattern: str, text: str) -> Non
     assert mine.spans(text) == [match.span() for match in re.finditer(pattern, text)]
 
 
+PRICES = SchemaValidator({"type": "number", "multipleOf": 0.01})
+
+
+def test_every_price_in_cents_is_a_multiple_of_a_cent() -> None:
+    assert [cents for cents in range(1, 10_001) if not PRICES.is_valid(cents / 100)] == []
+    assert shape_of({"enum": [19.99, 4.355], "multipleOf": 0.01}).values == (19.99,)
+
+
+@pytest.mark.parametrize(
+    ("value", "step", "valid"),
+    [
+        (0.3, 0.1, True),
+        (0.35, 0.1, False),
+        (19.995, 0.01, False),
+        (-4.35, 0.05, True),
+        (10**400, 0.01, True),
+        (10**400 + 1, 2.5, False),
+        (int("9" * 4300), 3, True),
+        (1e308, 1e-300, True),
+        (1e-300, 1e300, False),
+        (float("inf"), 1, False),
+        (True, 2, True),
+        ("5", 2, True),
+    ],
+    ids=lambda value: str(value)[:8],
+)
+def test_multiples_are_those_of_the_decimals_as_they_are_written(value: Any, step: float, valid: bool) -> None:
+    assert SchemaValidator({"multipleOf": step}).is_valid(value) == valid
+
+
 @pytest.mark.parametrize("answer", [{"a": "xy"}, {"a": "abc"}, {"a": 5}, {"zz": 1}, {"b1": "x"}, {"b1": 2}, [], {}])
 def test_a_schema_says_what_jsonschema_says(answer: Any) -> None:
     schema = {

@@ -99,6 +99,21 @@ def test_a_nested_key_that_comes_twice_is_invalid_too() -> None:
     assert not judge(JsonSchemaScorer(schema), '{"item": {"a": 1, "a": 1}}').passed
 
 
+def test_an_answer_that_is_nested_too_deeply_or_has_a_very_long_number_is_invalid() -> None:
+    tree = JsonSchemaScorer({"type": "object", "properties": {"a": {"$ref": "#"}}})
+    assert judge(tree, '{"a":' * 20 + "{}" + "}" * 20).passed
+    assert judge(tree, '{"a":' * 400 + "{}" + "}" * 400).reason == "it is nested too deeply"
+    halves = JsonSchemaScorer({"type": "object", "properties": {"a": {"multipleOf": 2.5}}})
+    assert not judge(halves, json.dumps({"a": 10**320 + 1})).passed
+    assert judge(halves, json.dumps({"a": 10**320})).passed
+
+
+def test_the_reason_can_be_written_where_a_key_is_half_a_character() -> None:
+    schema = {"type": "object", "properties": {}, "additionalProperties": {"type": "string"}}
+    score = judge(JsonSchemaScorer(schema), {"\ud83d": 1})
+    assert score.reason == "?: 1 is not of type 'string'" and "?: 1" in score.model_dump_json()
+
+
 @pytest.mark.parametrize("schema", [{"type": "objekt"}, {"type": "object", "properties": {"a": {"pattern": "("}}}])
 def test_an_invalid_schema_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="output must be a JSON Schema"):
@@ -156,6 +171,7 @@ def test_an_answer_that_is_no_object_has_no_right_field() -> None:
         ("number", None, [None], [0, False, ""]),
         ("number", 0, [0, -0.005], [False, None, 10**400]),
         ("number", 0.5, [0.5], [10**400]),
+        ("number", 10**18 + 1, [10**18 + 1], [10**18]),
         ("date", "2024-05-01", ["2024-05-01", "20240501", "2024-05-01T23:59:00"], ["2024-05-02", "1 May", 20240501]),
         ("date", None, [None], ["2024-05-01"]),
         ("set", ["a", 1], [["a", 1], [1, "a"], [1.0, "a", "a"]], [["a"], ["a", 1, 2], ["a", True], "a1", None]),

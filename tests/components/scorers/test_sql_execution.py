@@ -1,9 +1,11 @@
 """Known-right and known-wrong queries, and queries that want more than to read, on both engines."""
 
+import math
 import sqlite3
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,6 +69,14 @@ RIGHT = [
     # The chair and the stool cost the same, so that either may come first.
     ("SELECT name FROM goods ORDER BY price", "SELECT name FROM goods ORDER BY price, id DESC"),
     ("SELECT name, price FROM goods ORDER BY 2 DESC", "SELECT name, price FROM goods ORDER BY price DESC, name"),
+    *[(f"{tied} ORDER BY {key}", "SELECT price, name FROM goods ORDER BY 1, name DESC")
+      for tied in ("SELECT DISTINCT goods.price, name FROM goods", "SELECT price, name FROM goods GROUP BY price, name",
+                   "SELECT Price, name FROM goods WHERE id < 3 UNION SELECT price, name FROM goods WHERE id = 3")
+      for key in ("price", "1")],
+    ("SELECT id FROM goods LEFT JOIN (SELECT 1 AS id) AS first USING (id) ORDER BY first.id NULLS FIRST",
+     "SELECT id FROM goods ORDER BY id = 1, id DESC"),
+    ("SELECT DISTINCT price * 2 AS name, id FROM goods ORDER BY NAME",
+     "SELECT price * 2, id FROM goods ORDER BY 1, id DESC"),
     (
         "SELECT g.kind, SUM(s.pieces) AS n FROM goods g JOIN sales s ON s.good = g.id GROUP BY g.kind ORDER BY n DESC",
         "SELECT kind, (SELECT SUM(pieces) FROM sales, goods h WHERE good = h.id AND h.kind = goods.kind) "
@@ -85,6 +95,12 @@ WRONG = [
     ("SELECT name FROM goods ORDER BY price", "SELECT name FROM goods ORDER BY price DESC", "other rows"),
     ("SELECT name FROM goods ORDER BY price, id", "SELECT name FROM goods ORDER BY price, id DESC", "other rows"),
     (SUM, "SELECT kind, SUM(price) + 0.01 FROM goods GROUP BY kind", "other rows"),
+    (
+        "SELECT DISTINCT price, name FROM goods ORDER BY price",
+        "SELECT price, name FROM goods ORDER BY name",
+        "other rows",
+    ),
+    ("SELECT DISTINCT id AS name FROM goods ORDER BY goods.id", "SELECT id FROM goods ORDER BY id DESC", "other rows"),
     ("SELECT 1 AS one", "SELECT '1'", "other rows"),
     ("SELECT name FROM goods WHERE id = 99", "SELECT NULL", "other rows"),
     ("SELECT name FROM goods", "SELEC name FROM goods", "syntax error"),
@@ -217,6 +233,29 @@ def test_threads_score_at_the_same_time(dialect: Dialect) -> None:
 def test_databases_that_cannot_be_opened_are_refused(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         scorer("sqlite", **changes)
+
+
+@pytest.mark.parametrize(
+    ("number", "other", "tolerance", "same"),
+    [
+        (10_000_001, 10_000_002, 1e-6, False),
+        (10_000_001, 10_000_002.0, 1e-6, False),
+        (10_000_001.0, 10_000_002.0, 1e-6, False),
+        (Decimal("10000001.00"), 10_000_002, 1e-6, False),
+        (1234567890123456789, 1234567890123456788, 0.0, False),
+        (10_000_001, 10_000_001.25, 1e-6, True),
+        (3, 3.0, 0.0, True),
+        (Decimal("3.00"), 3, 0.0, True),
+        (2**60 + 1, float(2**60), 1e-6, True),  # floats of this size are rounded
+        (10**400, 0.5, 1e-6, False),
+        (math.nan, float("nan"), 0.0, True),
+    ],
+)
+def test_whole_numbers_are_equal_only_where_they_are_and_others_within_the_tolerance(
+    number: Any, other: Any, tolerance: float, *, same: bool
+) -> None:
+    assert Expected.unordered([(number, "x")]).equals([(other, "x")], tolerance) is same
+    assert Expected.unordered([(number,), (7,)]).equals([(7,), (other,)], tolerance) is same
 
 
 def test_rows_that_are_equal_within_the_tolerance_are_matched_in_any_order_and_in_bounded_time() -> None:

@@ -100,6 +100,35 @@ def test_answers_belong_to_the_calls_of_their_turn_by_id_or_in_order() -> None:
     assert [call.name for call in calls_made(tried(messages=messages[:3]))] == ["a0", "b1"]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "answer", "said"),
+    [
+        ("12.50", "Your refund is 12.50.", True),
+        ("12.50", "Your refund is 112.50 EUR.", False),
+        ("12", "Your refund is 12.50 EUR.", False),
+        ("50", "Your refund is 12,50 EUR.", False),
+        ("500", "Your refund is 1'500 EUR.", False),
+        ("5 days", "It takes\n5 DAYS.", True),
+        ("5 days", "It takes 15 days.", False),
+        ("1 1", "At 11 1 1.", True),
+        ("12,50 €", "Es sind 12,50\u00a0€.", True),
+        ("Zoë", "Hello Zoe\u0308!", True),
+        ("refund", "No refunds.", False),
+        ("5天", "需要5天。", True),
+        ("5天", "需要15天。", False),
+        ("one two", "one", False),
+        ("", "one", True),
+    ],
+)
+def test_what_must_be_said_is_whole_words_and_numbers_in_any_way_of_writing(
+    wanted: str, answer: str, *, said: bool
+) -> None:
+    turns = (Message(role="assistant", content=answer), Message(role="assistant", content="two"))
+    scorer = build(ScorerParams(weighted={"said": 1.0}, trajectory=TrajectoryParams(environment=DESK)), {})
+    score = scorer.score(asked({"said": [wanted]}), completion_of(tried(messages=turns)))
+    assert (score.passed, score.reason) == (said, "" if said else f"not said: {wanted}")
+
+
 def desk(limits: Limits | None = None, **reference: Any) -> Score:
     """The verdict on a right demonstration, by the state that its reference leaves."""
     example = next(
