@@ -4,12 +4,12 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from components.records import to_json
+from components.records import encodable, to_json
 
 
 def clean(text: str) -> str:
     r"""Text in a form that everything else can handle: NFC, `\n` as line end, no lone surrogates, stripped."""
-    return unicodedata.normalize("NFC", "\n".join(text.strip().encode("utf-8", "replace").decode("utf-8").splitlines()))
+    return unicodedata.normalize("NFC", "\n".join(encodable(text.strip()).splitlines()))
 
 
 def shown(cell: Any) -> str:

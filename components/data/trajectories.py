@@ -18,7 +18,7 @@ from components.data.reading.objects import loads
 from components.data.reading.spans import holds_spans
 from components.data.reading.traces import Traced, traced
 from components.errors import DataError
-from components.records import Message, Record, Trajectory, Usage, read_jsonl
+from components.records import Message, Record, Trajectory, Usage, encodable, read_jsonl
 
 ENDING = ".trajectories.jsonl"
 _ENDINGS = (".gz", ".json", ".jsonl", ".ndjson", ".trajectories")
@@ -189,9 +189,9 @@ def _reward(value: Any, where: str) -> float | None:
 
 
 def _whole(value: Any) -> Any:
-    r"""A value in whose texts no half of a surrogate pair is left: JSON can say `\ud83d`, and nothing can write it."""
+    """A value in whose texts no half of a surrogate pair is left."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
+        return encodable(value)
     if isinstance(value, dict):
         return {_whole(key): _whole(item) for key, item in value.items()}
     return [_whole(item) for item in value] if isinstance(value, list | tuple) else value

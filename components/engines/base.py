@@ -55,6 +55,13 @@ class Sampling(Record):
         description="Tools that are offered, whose calls are held to their schemas while they are written.",
     )
 
+    @property
+    def holds_start(self) -> bool:
+        """Whether a schema holds an answer from its first token on, so that no thoughts can stand before it."""
+        calls = self.calls
+        must_call = calls is not None and bool(calls.names) and calls.least > 0 and calls.most != 0
+        return self.answer_schema is not None or must_call
+
 
 def seed_of(request: ChatRequest, sampling: Sampling, sample: int = 0) -> int:
     """The seed of one of a request's completions, of 31 bits, for engines that draw by a seed of their own."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.engines.base import Calls
+from components.engines.closing import closed
 from components.records import Message, Tool, ToolCall
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
@@ -70,7 +71,7 @@ def _called(tool: Tool) -> str:
 
 
 def _json(schema: dict[str, Any]) -> str:
-    return f"%json {json.dumps({**schema, 'x-guidance': FORM})}"
+    return f"%json {json.dumps({**closed(schema), 'x-guidance': FORM})}"
 
 
 @dataclass(frozen=True)

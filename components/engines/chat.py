@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
+from components.engines.base import Sampling
 from components.engines.thinking import BEGIN
 from components.records import Message, Tool
 
@@ -119,6 +120,10 @@ class Chat:
         turn = {"role": "user", "content": ""}
         rendered: str = self._tokenizer.apply_chat_template([turn], tokenize=False, add_generation_prompt=True)
         return rendered.rstrip().endswith(BEGIN)
+
+    def thinks_under(self, sampling: Sampling) -> bool:
+        """Whether a completion begins within a thought; one that is held to a schema from its start cannot."""
+        return self.thinking and not sampling.holds_start
 
     def texts(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text; none is a control token."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from components.engines.base import Sampling
 from components.engines.calling import CLOSE, FORM, OPEN, grammar_of
+from components.engines.closing import closed
 from components.errors import EngineError
 
 BITS = 32  # in one word of the library's bit masks
@@ -50,10 +51,10 @@ class Grammar:
         schema: Any = sampling.answer_schema
         try:
             if sampling.calls is None:
-                self._grammar = LLMatcher.grammar_from_json_schema(schema, overrides=FORM)
+                self._grammar = LLMatcher.grammar_from_json_schema(closed(schema), overrides=FORM)
             else:
                 self._grammar = LLMatcher.grammar_from_lark(grammar_of(sampling.calls, schema, vocabulary.tags))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise EngineError(f"expected a schema for constrained decoding, found: {error}") from error
         if problem := LLMatcher.validate_grammar(self._grammar, vocabulary.tokens):
             raise EngineError(f"expected a schema for constrained decoding, found: {problem.splitlines()[0]}")

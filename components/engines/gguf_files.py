@@ -7,6 +7,7 @@ its kind, and llama.cpp ends an answer where the model's settings do, not where 
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -21,12 +22,13 @@ from components.errors import EngineError
 from components.models import check_files, folder_digest, open_model
 
 FILES = Path("state/gguf")
-FORM = 1  # of the files: part of their folders' names, so that those of an earlier form are made anew
+FORM = 2  # of the files: part of their folders' names, so that those of an earlier form are made anew
 MODEL, FACTS = "model.gguf", "facts.json"
 SPARE_TOKENS = 512  # of context beyond the model's, so that this engine's limit holds and not llama.cpp's
 KNOWN_LAYERS = {"full_attention", "conv"}
 END_KEYS = ("eos", "eot", "eom", "fim_pad", "fim_rep", "fim_sep")  # tokens that llama.cpp ends an answer with
 MOST_F16 = float(np.finfo(np.float16).max)
+_BYTE = re.compile("<0x[0-9A-F]{2}>")  # a token of one byte, in vocabularies that have all bytes beside their pieces
 NAMELESS = "\ue000"  # a private character, which no byte is written as
 Weights = Literal["f32", "f16", "bf16", "q8_0"]
 
@@ -196,18 +198,27 @@ def _list_tokens(writer: Any, tokenizer: Any, size: int, ends: Sequence[int]) ->
 
 
 def _texts(tokenizer: Any, size: int, ends: Sequence[int]) -> Iterator[str | None]:
-    """Each token's text; None for control tokens, and for those whose bytes are unknown or another token's."""
+    """Each token's text; None for control tokens, and for those whose bytes are unknown or another token's.
+
+    A text is one token's only: a piece's rather than that of a token for one byte, which models write only where no
+    piece has it.
+    """
     from gguf.vocab import bytes_to_unicode
 
-    signs, taken = bytes_to_unicode(), {""}
     try:
         known = Vocabulary(tokenizer, size, ends).tokens
     except EngineError:  # answers cannot be held to a schema then; for others the ids suffice
-        known = None
+        yield from [None] * size
+        return
+    signs, owners = bytes_to_unicode(), dict[str, int]()
+    single = {id for name, id in tokenizer.get_vocab().items() if _BYTE.fullmatch(name)}
+    texts = {
+        id: "".join(signs[byte] for byte in known.decode_bytes([id]))
+        for id in range(size)
+        if id not in ends and not known.is_special_token(id)
+    }
+    for id in sorted(texts, key=lambda id: (id in single, id)):
+        owners.setdefault(texts[id], id)
     for id in range(size):
-        if known is None or id in ends or known.is_special_token(id):
-            yield None
-            continue
-        text = "".join(signs[byte] for byte in known.decode_bytes([id]))
-        yield None if text in taken else text
-        taken.add(text)
+        text = texts.get(id)
+        yield text if text and owners[text] == id else None

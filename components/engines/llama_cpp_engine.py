@@ -147,7 +147,8 @@ class LlamaCppEngine:
         Raises:
             EngineError: The grammar library gave up on the schema.
         """
-        shown = None if job.on_text is None else AnswerFilter(job.on_text, thinking=self.chat.thinking)
+        thinking = self.chat.thinks_under(sampling)
+        shown = None if job.on_text is None else AnswerFilter(job.on_text, thinking=thinking)
         written = Written(shown)
         started = time.perf_counter()
         self._server.handle_completions(self._body(job, sampling, held), written)
@@ -162,7 +163,7 @@ class LlamaCppEngine:
         complete = len(written.logprobs) == written.count
         return Completion(
             example_id=job.request.example_id,
-            text=answer_of(text, thinking=self.chat.thinking),
+            text=answer_of(text, thinking=thinking),
             usage=Usage(input_tokens=len(job.tokens), output_tokens=written.count),
             latency_ms=milliseconds,
             finish_reason=written.reason,

@@ -23,7 +23,7 @@ from components.engines.parting import Parting
 from components.engines.thinking import AnswerFilter, answer_of
 from components.errors import EngineError, UnreachableError
 from components.params import ApiParams
-from components.records import Completion, Usage
+from components.records import Completion, Usage, encodable
 
 if TYPE_CHECKING:
     import httpx
@@ -102,8 +102,10 @@ class OpenAIEngine:
 
             async def answer(request: ChatRequest, sample: int, on_text: OnText | None) -> Completion:
                 within_s = self.params.within_s
+                # Of a single request somebody waits for the answer, and for its slot; a batch waits for itself.
+                in_all, in_slot = (within_s, None) if len(requests) == 1 else (None, within_s)
                 try:
-                    async with asyncio.timeout(within_s), line.slots:
+                    async with asyncio.timeout(in_all), line.slots, asyncio.timeout(in_slot):
                         body = self._body(request, sampling, sample)
                         completion = await self._answer(line.client, request, body, on_text)
                 except TimeoutError:
@@ -208,7 +210,7 @@ class OpenAIEngine:
 
     def _explain(self, error: Exception) -> str:
         """A library's message without the key, which some servers repeat."""
-        message = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
+        message = (encodable(str(error)).strip().splitlines() or [""])[0] or type(error).__name__
         return message.replace(self._key, "…") if self._key != NO_KEY else message
 
 
@@ -272,8 +274,8 @@ def read_reply(request: ChatRequest, reply: Any, latency_ms: float) -> Completio
     """
     try:
         choice, used, writer = reply.choices[0], reply.usage, TurnWriter()
-        text, reason = choice.message.content, choice.finish_reason
-        calls = [(call.function.name, call.function.arguments) for call in choice.message.tool_calls or ()]
+        text, reason = _encodable(choice.message.content), choice.finish_reason
+        calls = [_read_call(call.function) for call in choice.message.tool_calls or ()]
         usage = Usage(input_tokens=used.prompt_tokens, output_tokens=used.completion_tokens)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         raise ValueError(f"expected a chat completion with its usage, found {str(reply)[:200]!r}") from None
@@ -304,12 +306,21 @@ def read_chunk(chunk: Any, writer: TurnWriter) -> tuple[str | None, str | None, 
         if not chunk.choices:
             return None, None, usage
         choice = chunk.choices[0]
-        text, calls = choice.delta.content, choice.delta.tool_calls or ()
+        text, calls = _encodable(choice.delta.content), choice.delta.tool_calls or ()
         said = writer.text(text) if text else text
-        made = [writer.call(call.index, call.function.name, call.function.arguments) for call in calls if call.function]
+        made = [writer.call(call.index, *_read_call(call.function)) for call in calls if call.function]
         return (said or "") + "".join(made) if made else said, choice.finish_reason, usage
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         raise ValueError(f"expected a chunk of a chat completion, found {str(chunk)[:200]!r}") from None
+
+
+def _read_call(function: Any) -> tuple[Any, Any]:
+    """The name and the arguments of a call, or of a piece of one."""
+    return _encodable(function.name), _encodable(function.arguments)
+
+
+def _encodable(text: str | None) -> str | None:
+    return text and encodable(text)
 
 
 def _completion(request: ChatRequest, text: str, usage: Usage, latency_ms: float, reason: str) -> Completion:

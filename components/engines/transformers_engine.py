@@ -175,7 +175,7 @@ class TransformersEngine:
                     jobs.append(Job(place, request.example_id, sample, tokens, listeners.get(place)))
         with tqdm(total=total, initial=total - len(jobs), desc="completions", unit="answer") as bar:
             for drawn in self._draw(jobs, sampling):
-                answer = self._completion(drawn)
+                answer = self._completion(drawn, sampling)
                 answers[drawn.job.place] = answer
                 if sampling.calls is not None and answer.finish_reason == "stop":
                     tokens = [*drawn.job.tokens, *drawn.end.tokens]
@@ -255,13 +255,12 @@ class TransformersEngine:
             for end in decode(self.model, batch, logits_RV, rows, chooser):
                 yield Drawn(jobs[end.row], end, (time.perf_counter() - started) * 1e3)
 
-    def _completion(self, drawn: Drawn) -> Completion:
+    def _completion(self, drawn: Drawn, sampling: Sampling) -> Completion:
         """The record of a computed completion."""
+        text = self.tokenizer.decode(drawn.end.tokens, skip_special_tokens=True)
         return Completion(
             example_id=drawn.job.name,
-            text=answer_of(
-                self.tokenizer.decode(drawn.end.tokens, skip_special_tokens=True), thinking=self.chat.thinking
-            ),
+            text=answer_of(text, thinking=self.chat.thinks_under(sampling)),
             usage=Usage(input_tokens=len(drawn.job.tokens), output_tokens=len(drawn.end.tokens)),
             latency_ms=drawn.milliseconds,
             finish_reason=drawn.end.reason,
@@ -291,7 +290,8 @@ class TransformersEngine:
         on_text = job.on_text if self.tokenizer.is_fast else None  # slow tokenizers cannot be streamed
         listener = None
         if on_text is not None:
-            listener = token_listener(self.tokenizer, AnswerFilter(on_text, thinking=self.chat.thinking))
+            shown = AnswerFilter(on_text, thinking=self.chat.thinks_under(sampling))
+            listener = token_listener(self.tokenizer, shown)
         return Row(limit, job.name, job.sample, listener)
 
     def _prompts(self, requests: list[ChatRequest], sampling: Sampling) -> list[list[int] | str]:

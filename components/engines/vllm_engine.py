@@ -11,6 +11,7 @@ from jinja2 import TemplateError
 
 from components.engines.base import ChatRequest, Sampling, failed, seed_of
 from components.engines.chat import Chat
+from components.engines.closing import closed
 from components.engines.thinking import answer_of
 from components.errors import EngineError
 from components.params import Precision
@@ -55,7 +56,7 @@ class VllmEngine:
         """The sampling setting that holds answers to a schema."""
         if schema is None:
             return {}
-        return {"structured_outputs": self.vllm.sampling_params.StructuredOutputsParams(json=schema)}
+        return {"structured_outputs": self.vllm.sampling_params.StructuredOutputsParams(json=closed(schema))}
 
     def _settings(self, request: ChatRequest, sampling: Sampling) -> Any:
         """How vLLM samples a request's answers; it adds a completion's number to the seed."""
@@ -74,10 +75,11 @@ class VllmEngine:
         tokens = self.chat.prompts([request.messages for request in requests])
         replies = self.llm.generate([{"prompt_token_ids": ids} for ids in tokens], settings)
         latency_ms = (time.perf_counter() - started) * 1e3
+        thinking = self.chat.thinks_under(sampling)
         return [
             Completion(
                 example_id=request.example_id,
-                text=answer_of(answer.text, thinking=self.chat.thinking),
+                text=answer_of(answer.text, thinking=thinking),
                 usage=Usage(input_tokens=len(reply.prompt_token_ids), output_tokens=len(answer.token_ids)),
                 latency_ms=latency_ms,
                 finish_reason="length" if answer.finish_reason == "length" else "stop",

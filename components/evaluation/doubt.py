@@ -24,6 +24,7 @@ MOST_FITTED = 20_000  # rows to fit the linear model: more change few doubts and
 MOST_GROWN = 10_000  # rows to grow the trees; their cost grows faster than linearly: see `_by_fields`
 MOST_LABELS = 40  # with more, trees take minutes, and the linear model alone is as good
 _FLOOR = 1e-4  # of a probability: trees give 0 to what they have not seen
+_LARGEST = float(np.finfo(np.float32).max)
 
 Answers = Sequence[Mapping[str, Any]]
 
@@ -166,7 +167,7 @@ def _other_fields(field: str, answers: Answers) -> NDArray[Any]:
         values = [answer.get(name) for answer in answers]
         present = [value for value in values if value is not None]
         if present and all(isinstance(value, int | float) and not isinstance(value, bool) for value in present):
-            columns.append(np.array([[-1.0 if value is None else float(value)] for value in values]))
+            columns.append(np.array([[-1.0 if value is None else _bounded(value)] for value in values]))
             continue
         kinds, codes = np.unique([to_json(value) for value in values], return_inverse=True)
         if len(kinds) <= MOST_LABELS:
@@ -174,6 +175,11 @@ def _other_fields(field: str, answers: Answers) -> NDArray[Any]:
         else:
             columns.append(np.array([[float(value is not None)] for value in values]))
     return np.hstack(columns)
+
+
+def _bounded(number: float) -> float:
+    """A number, or the bound next to it that float32 has: trees compute in it, and an integer may be any size."""
+    return float(max(-_LARGEST, min(number, _LARGEST)))
 
 
 def _log_softmax(logits: Any) -> NDArray[Any]:

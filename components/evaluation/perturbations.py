@@ -8,6 +8,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 from components.params.answers import FIELD, is_alone, is_text
@@ -70,7 +71,8 @@ def mistakes(text: str, schema: Answer, donors: Sequence[Answer], rng: random.Ra
 def differs(first: Any, second: Any) -> bool:
     """Whether two values certainly differ in meaning, whatever the scorer's tolerance; False if in doubt."""
     if is_number(first) and is_number(second):
-        return abs(first - second) > 0.1 * max(abs(first), abs(second)) + 0.5
+        one, other = Fraction(first), Fraction(second)  # a float holds no integer of more than 308 digits
+        return abs(one - other) > max(abs(one), abs(other)) / 10 + Fraction(1, 2)
     if isinstance(first, str) and isinstance(second, str):
         return _letters(first) != _letters(second)
     return type(first) is not type(second) or first != second

@@ -4,12 +4,14 @@ For fields whose values are copied from the text. A linear model of the words ar
 demonstrations which candidates people choose. References are not used.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 from components.schema import Shape
@@ -19,6 +21,8 @@ AROUND = 5  # words on each side of a candidate
 SPAN = 60  # characters in which they are searched
 FOUND_SHARE = 0.8  # of a field's values must be in the text for it to count as extracted
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_QUOTED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]?", re.DOTALL)  # escaped characters, and classes
+_INNERMOST = re.compile(r"\([^()]*\)")  # groups without groups in them
 
 
 @dataclass(frozen=True)
@@ -82,11 +86,22 @@ def offered(number: int, text: str, shape: Shape) -> list[Candidate]:
 
 
 def _spans(pattern: str, text: str) -> list[tuple[int, int]]:
-    """Where a field's pattern matches; none if the search times out."""
+    """Where a field's pattern matches; none if the search times out, or it is no pattern that can be searched."""
     try:
-        return compiled(pattern.removeprefix("^").removesuffix("$")).spans(text)
-    except TooSlow:
+        return compiled(_anywhere(pattern)).spans(text)
+    except (TooSlow, regex.error):
         return []
+
+
+def _anywhere(pattern: str) -> str:
+    """A pattern of a whole value as one of a part of a text; with alternatives at its top it stays what it is."""
+    bare = _QUOTED.sub("", pattern)
+    ends = bare.endswith("$")  # and not with an escaped one
+    while bare != (outside := _INNERMOST.sub("", bare)):
+        bare = outside
+    if "|" in bare:
+        return pattern
+    return pattern.removeprefix("^").removesuffix("$" if ends else "")
 
 
 def _chances(candidates: Sequence[Candidate], taken: NDArray[Any], folds: int) -> NDArray[Any]:
@@ -127,4 +142,10 @@ def _number(text: str) -> float:
 
 
 def _key(value: Any) -> Any:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    """What values are compared by: numbers as floats, as `_number` reads them."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return value
+    try:
+        return float(value)
+    except OverflowError:  # more than 308 digits
+        return math.inf if value > 0 else -math.inf

@@ -23,7 +23,16 @@ from components.records.production import (
     production_record,
     request_id,
 )
-from components.records.record import AnyRecord, Record, read_jsonl, read_record, to_json, write_jsonl, write_record
+from components.records.record import (
+    AnyRecord,
+    Record,
+    encodable,
+    read_jsonl,
+    read_record,
+    to_json,
+    write_jsonl,
+    write_record,
+)
 from components.records.results import Comparison, Cost, Interval, Latency, RungResult, TrialShare, TriesResult
 from components.records.rungs import DivergedAnswer, Divergence, Makes, Need, RewardWatch, Rung
 
@@ -32,7 +41,7 @@ __all__ = [
     "Feedback", "GateNumbers", "Interval", "Judged", "Ladder", "Latency", "Logged", "Makes", "Message", "Moment",
     "Need", "Observation", "Preference", "Production", "Record", "RewardWatch", "Role", "RouteName", "Rung",
     "RungResult", "Score", "Scored", "SliceComparison", "SliceFindings", "StopReason", "Thumb", "Tool", "ToolCall",
-    "Trace", "Trajectory", "TrialShare", "TriesResult", "Usage", "Verdict", "choices_id", "known_fields",
-    "production_line", "production_record", "read_jsonl", "read_record", "request_id", "to_json", "write_jsonl",
-    "write_record",
+    "Trace", "Trajectory", "TrialShare", "TriesResult", "Usage", "Verdict", "choices_id", "encodable",
+    "known_fields", "production_line", "production_record", "read_jsonl", "read_record", "request_id", "to_json",
+    "write_jsonl", "write_record",
 ]  # fmt: skip

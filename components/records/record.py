@@ -21,8 +21,8 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 def to_json(answer: Any) -> str:
-    """The one way in which answers are written: whole numbers without a fraction, one line."""
-    return json.dumps(_plain(answer), ensure_ascii=False)
+    """The one way in which answers are written: whole numbers without a fraction, one line, text that is encodable."""
+    return encodable(json.dumps(_plain(answer), ensure_ascii=False))
 
 
 def _plain(value: Any) -> Any:
@@ -31,6 +31,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
     return value
+
+
+def encodable(text: str) -> str:
+    """A text with `?` for each half of a surrogate pair, which JSON can say and nothing can write."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def write_jsonl(path: Path, records: Iterable[Record]) -> None:

@@ -1,9 +1,12 @@
 """A workload's own regular expressions (`pattern` in its schema, its rules or its tools), which may be slow.
 
-A match that exceeds its time limit raises an error; other threads can run meanwhile.
+A match that exceeds its time limit raises an error; other threads can run meanwhile. The validator of JSON Schemas
+that keeps these limits is here too; it computes multiples in decimals, so that 19.99 is one of 0.01.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -67,16 +70,35 @@ compiled = lru_cache(maxsize=1024)(Pattern)
 
 
 def errors(validator: Any, instance: Any) -> Iterator[ValidationError]:
-    """A `SchemaValidator`'s errors; if a pattern takes too long, that is the last one."""
+    """A `SchemaValidator`'s errors; if a pattern takes too long, or the nesting is too deep, that is the last one."""
     try:
         yield from validator.iter_errors(instance)
     except TooSlow as slow:  # not "no match", which under `not` would make the instance valid
         yield ValidationError(str(slow))
+    except RecursionError:
+        yield ValidationError("it is nested too deeply")
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, _: Any) -> Iterator[ValidationError]:
     if validator.is_type(instance, "string") and not compiled(pattern).search(instance):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _multiple(validator: Any, step: float, instance: Any, _: Any) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "number") and not _is_multiple(instance, step):
+        yield ValidationError(f"{instance!r} is not a multiple of {step!r}")
+
+
+def _is_multiple(value: float, step: float) -> bool:
+    """Whether a number is a multiple of a step, both as they are written in decimals."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    return _written(value) % _written(step) == 0
+
+
+def _written(number: float) -> Fraction:
+    """A number as its decimals say it: 0.1 is a tenth. A float has at most some 330 digits, an integer its own."""
+    return Fraction(number) if isinstance(number, int) else Fraction(str(number))
 
 
 def _guarded(keyword: str) -> Any:
@@ -92,9 +114,10 @@ def _guarded(keyword: str) -> Any:
     return check
 
 
-# JSON Schema 2020-12 with time limits for patterns. Raises TooSlow if one is exceeded; `errors` does not.
+# JSON Schema 2020-12 with time limits for patterns, and multiples in decimals. Raises TooSlow if a limit is exceeded,
+# RecursionError if an instance is nested too deeply for a schema that refers to itself; `errors` raises neither.
 SchemaValidator: type[Any] = extend(
     Draft202012Validator,
-    {"pattern": _pattern}
+    {"pattern": _pattern, "multipleOf": _multiple}
     | {name: _guarded(name) for name in ("patternProperties", "additionalProperties", "unevaluatedProperties")},
 )

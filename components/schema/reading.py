@@ -56,9 +56,12 @@ def resolve_root(schema: Any) -> Any:
 
 
 def composed(schema: Any) -> Any:
-    """A schema with all its strings in Unicode's composed form (NFC), like the texts that it is compared with."""
+    """A schema, or a value, with all its strings as the texts are that it is compared with.
+
+    That is in Unicode's composed form (NFC), and with `?` for each half of a surrogate pair.
+    """
     if isinstance(schema, str):
-        return unicodedata.normalize("NFC", schema)
+        return unicodedata.normalize("NFC", schema.encode("utf-8", "replace").decode("utf-8"))
     if isinstance(schema, dict):
         return {composed(name): composed(part) for name, part in schema.items()}
     return [composed(part) for part in schema] if isinstance(schema, list) else schema
@@ -142,13 +145,13 @@ class _Reader:
 
 
 def _valid(shape: Shape, schema: Mapping[str, Any]) -> Shape:
-    """The shape with those listed values that the place's own keywords allow, according to jsonschema."""
-    from jsonschema import Draft202012Validator
+    """The shape with those listed values that the place's own keywords allow, according to the validator."""
+    from components.schema.patterns import SchemaValidator, errors
 
     if shape.values is None:
         return shape
-    validator = Draft202012Validator({name: schema[name] for name in _PLAIN & schema.keys()})
-    return with_values(shape, [value for value in shape.values if validator.is_valid(value)])
+    validator = SchemaValidator({name: schema[name] for name in _PLAIN & schema.keys()})
+    return with_values(shape, [value for value in shape.values if next(errors(validator, value), None) is None])
 
 
 def _exclusive(parts: list[Shape]) -> Shape:

@@ -81,7 +81,7 @@ def kind_of(value: Any) -> str:
     if value is None or isinstance(value, bool | str):
         return {type(None): "null", bool: "boolean", str: "string"}[type(value)]
     if isinstance(value, int | float):
-        return "integer" if float(value).is_integer() else "number"
+        return "integer" if isinstance(value, int) or value.is_integer() else "number"
     return "array" if isinstance(value, list | tuple) else "object"
 
 

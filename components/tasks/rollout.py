@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from components.params import Limits
-from components.records import Completion, Example, Message, StopReason, ToolCall, Trajectory, Usage, to_json
+from components.records import Completion, Example, Message, StopReason, ToolCall, Trajectory, Usage, encodable, to_json
 from components.tasks.calls import InvalidCall, Written, arguments_of, split
 from components.tasks.environment import (
     EnvironmentFailure,
@@ -134,14 +134,14 @@ class Try:
         """Reset the environment; its greeting is appended to the last message."""
         with _Failing(self):
             if first := self.environment.begin(self._start.row):
-                self._greeting = _clean(first)
+                self._greeting = encodable(first)
                 self.dialogue.messages[-1] = greeted(self.dialogue.messages[-1], self._greeting)
 
     def take(self, said: Said) -> None:
         """Process a turn of the assistant: carry out its calls, or ask the user."""
         counts = self._counts
         if said.error is not None:
-            self.stop, self._error = "engine_error", _clean(said.error)
+            self.stop, self._error = "engine_error", encodable(said.error)
             return
         if said.stop is not None and not said.usage.output_tokens:  # there was no room for a turn
             self.stop = said.stop
@@ -152,7 +152,7 @@ class Try:
         counts.latency_ms += said.latency_ms
         self.dialogue.turn += 1
         if said.stop is not None:  # cut off in the middle of the turn
-            self.dialogue.messages.append(Message(role="assistant", content=_clean(said.text)))
+            self.dialogue.messages.append(Message(role="assistant", content=encodable(said.text)))
             self.stop = said.stop
             return
         with _Failing(self):
@@ -172,10 +172,10 @@ class Try:
         first = sum(len(message.tool_calls) for message in self.dialogue.messages)
         ids = [call.id for call in said.calls or ()] or [f"call_{first + at}" for at in range(len(written))]
         calls = [
-            ToolCall(id=id, name=_clean(call.name), arguments=_clean(call.arguments))
+            ToolCall(id=id, name=encodable(call.name), arguments=encodable(call.arguments))
             for id, call in zip(ids, written, strict=True)
         ]
-        self.dialogue.messages.append(Message(role="assistant", content=_clean(text), tool_calls=tuple(calls)))
+        self.dialogue.messages.append(Message(role="assistant", content=encodable(text), tool_calls=tuple(calls)))
         return list(zip(calls, written, strict=True))
 
     def _carry_out(self, calls: list[tuple[ToolCall, Written]]) -> None:
@@ -201,13 +201,13 @@ class Try:
             arguments = arguments_of(written, self.dialogue.tools)
         except InvalidCall as error:
             counts.invalid_calls += 1
-            return to_json({"error": _clean(str(error))})
+            return to_json({"error": encodable(str(error))})
         counts.tool_calls += 1
         try:
             return text_of(self.environment.call(written.name, arguments), self._limits.result_characters)
         except (ToolError, NoResult) as error:
             counts.tool_errors += 1
-            return to_json({"error": _clean(str(error))[: self._limits.result_characters]})
+            return to_json({"error": encodable(str(error))[: self._limits.result_characters]})
 
     def _ask_user(self) -> None:
         """Let the user reply to an answer; if there is no user or no reply, the try is completed."""
@@ -217,14 +217,14 @@ class Try:
         if reply is None:
             self.stop = "completed"
         elif isinstance(reply, str):
-            self.dialogue.messages.append(Message(role="user", content=_clean(reply)))
+            self.dialogue.messages.append(Message(role="user", content=encodable(reply)))
         else:
             raise EnvironmentFailure(f"expected _user to return a text or None, found {type(reply).__name__}")
 
     def fail(self, error: Exception) -> None:
         """End the try without a result for the agent."""
         self.stop = "rollout_timeout" if isinstance(error, Hung) else "environment_error"
-        self._error = _clean(str(error) if isinstance(error, EnvironmentFailure) else told(error))[:500]
+        self._error = encodable(str(error) if isinstance(error, EnvironmentFailure) else told(error))[:500]
 
     def close(self) -> None:
         """Release the environment."""
@@ -310,8 +310,3 @@ def _number(value: Any) -> float | None:
         return float(value) if isinstance(value, int | float) and isfinite(value) else None
     except OverflowError:  # a whole number beyond all floats
         return None
-
-
-def _clean(text: str) -> str:
-    """A text with lone surrogates replaced, so that it can be encoded."""
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -35,10 +35,7 @@ def refuse_bad_schemas(tools: Sequence[Tool], address: str) -> None:
 
 def objection(tool: Tool, arguments: Any) -> str | None:
     """Why these are no arguments of a tool whose schema is whole; None if they are."""
-    try:
-        error = next(errors(_validator(tool.model_dump_json()), arguments), None)
-    except (RecursionError, OverflowError):
-        return "they are nested too deeply, or have a number that is too long"
+    error = next(errors(_validator(tool.model_dump_json()), arguments), None)
     return None if error is None else error.message[:200]
 
 

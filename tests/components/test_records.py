@@ -18,6 +18,11 @@ def test_answers_are_written_with_whole_numbers_plain() -> None:
     )
 
 
+def test_a_half_of_a_character_is_written_as_a_question_mark() -> None:
+    text = to_json({"cut \ud83d": ["\ude00", "whole \U0001f600"]})
+    assert text == '{"cut ?": ["?", "whole \U0001f600"]}'
+
+
 def test_records_survive_a_file(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "deep" / "x.jsonl", EXAMPLES)
     assert read_jsonl(tmp_path / "deep" / "x.jsonl", Example) == EXAMPLES

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from components.engines import ChatRequest, Sampling
+from components.engines import Calls, ChatRequest, Sampling
+from components.engines.chat import Chat
+from components.engines.constraint import Grammar
 from components.engines.transformers_engine import TransformersEngine
 from components.errors import EngineError
-from components.records import Message
+from components.records import Message, Tool
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -21,6 +23,7 @@ SCHEMA: dict[str, Any] = {
         "urgent": {"type": "boolean"},
     },
 }
+TOOL = Tool(name="find", parameters={"type": "object", "properties": {"kind": {"enum": ["a", "b"]}}})
 REQUESTS = [ChatRequest(str(number), [Message(role="user", content=f"ticket {number}")]) for number in range(6)]
 
 
@@ -30,6 +33,66 @@ def test_every_answer_obeys_the_schema_and_ends(engine: TransformersEngine) -> N
     answers = [json.loads(answer.text) for answer in drawn]
     assert [answer for answer in answers if not Draft202012Validator(SCHEMA).is_valid(answer)] == []
     assert {answer["kind"] for answer in answers} == {"refund", "delivery", "other"}  # the choice stays the model's
+
+
+ITEM = {"type": "object", "properties": {"n": {"enum": [1, 2]}}, "required": ["n"]}
+TREE = {"type": "object", "properties": {"n": {"enum": [1]}, "more": {"type": "array", "items": {"$ref": "#/$defs/t"}}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "answers", "none"),
+    [
+        (ITEM, ['{"n": 1}'], ['{"n": 1, "n": 2}', '{"n": 1, "x": 2}', '{"n": 1, "": 2, "": 3}']),
+        (
+            {"type": "array", "items": {"anyOf": [ITEM, {"type": "null"}]}},
+            ['[{"n": 1}, null]'],
+            ['[{"n": 1, "n": 2}]'],
+        ),
+        (
+            {"$ref": "#/$defs/t", "$defs": {"t": TREE}},
+            ['{"n": 1, "more": [{"n": 1}]}'],
+            ['{"n": 1, "more": [{"n": 1, "x": 1}]}'],
+        ),
+        # What follows speaks of others, or of an object in several places: it stays as open as it is.
+        (ITEM | {"additionalProperties": {"enum": [3]}}, ['{"n": 1, "x": 3}'], ['{"n": 1, "x": 4}']),
+        (ITEM | {"required": ["n", "x"]}, ['{"n": 1, "x": 4}'], ['{"n": 1}']),
+        ({"allOf": [ITEM, {"properties": {"x": {"enum": [3]}}}]}, ['{"n": 1, "x": 3}'], ['{"n": 1, "x": 4}']),
+        ({"type": "object"}, ['{"x": 1}', '{"x": 1, "x": 2}'], ["[]"]),
+    ],
+)
+def test_an_object_has_no_property_twice_where_its_schema_lists_them(
+    engine: TransformersEngine, schema: dict[str, Any], answers: list[str], none: list[str]
+) -> None:
+    for sampling in (Sampling(answer_schema=schema), Sampling(answer_schema=schema, calls=Calls())):
+        grammar = Grammar(engine._vocabulary, sampling)
+        assert [text for text in answers if not grammar.reads(text, ended=True)] == []
+        assert [text for text in none if grammar.reads(text, ended=True)] == []
+
+
+def test_a_schema_that_is_none_is_refused_as_one(engine: TransformersEngine) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(900):
+        deep = {"type": "object", "properties": {"a": deep}}
+    for schema in ({"properties": ["a"]}, {"anyOf": {}}, {"properties": {"a": {}}, "required": 5}, deep):
+        with pytest.raises(EngineError, match="expected a schema for constrained decoding, found: "):
+            Grammar(engine._vocabulary, Sampling(answer_schema=schema))
+
+
+@pytest.mark.parametrize(
+    "sampling", [Sampling(answer_schema=SCHEMA), Sampling(calls=Calls(tools=(TOOL,), names=("find",), least=1, most=1))]
+)
+def test_what_is_held_from_its_start_is_the_answer_though_the_prompt_opens_a_thought(
+    engine: TransformersEngine, sampling: Sampling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine.tokenizer, "chat_template", engine.tokenizer.chat_template + "<think>")
+    monkeypatch.setattr(engine, "chat", Chat(engine.tokenizer))
+    assert engine.chat.thinking
+    sampling, pieces = sampling.model_copy(update={"temperature": 1.0, "max_new_tokens": 80}), list[str]()
+    (answer,) = engine.stream(REQUESTS[:1], sampling, {0: pieces.append})
+    assert answer.text == "".join(pieces)
+    assert answer.text.lstrip().startswith("{" if sampling.answer_schema else "<tool_call>")
+    (free,) = engine.generate(REQUESTS[:1], Sampling(max_new_tokens=5))
+    assert free.text == ""  # a thought that does not end
 
 
 def test_without_a_schema_the_same_model_obeys_none(engine: TransformersEngine) -> None:

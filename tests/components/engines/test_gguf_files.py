@@ -10,7 +10,7 @@ import torch
 from components.engines import Sampling
 from components.errors import EngineError
 from components.params import LlamaCppParams
-from tests.components.engines.conftest import chat_request, saved
+from tests.components.engines.conftest import SPECIALS, TEMPLATE, chat_request, saved
 from tests.flows.conftest import save_tiny_model
 
 pytest.importorskip("xllamacpp")
@@ -82,6 +82,35 @@ def test_an_architecture_that_is_not_converted_is_named(tokenizer: Any, tmp_path
     saved(AutoModelForCausalLM.from_config(config), tokenizer, tmp_path / "model")
     with pytest.raises(EngineError, match="a model of type lfm2 or llama or qwen3, found gpt2"):
         LlamaCppEngine.open(tmp_path / "model", SETTINGS, files=tmp_path / "files")
+
+
+def test_pieces_are_streamed_though_the_vocabulary_has_their_bytes_too(make_model: MakeModel, tmp_path: Path) -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    tokenizer = byte_fallback_tokenizer(letters)
+    model = make_model("llama", vocab_size=len(tokenizer))
+    model.generation_config.eos_token_id = 2
+    with torch.no_grad():
+        model.lm_head.weight[: -len(letters)] = 0  # only letters are likely
+    saved(model, tokenizer, tmp_path / "model")
+    engine, pieces = LlamaCppEngine.open(tmp_path / "model", SETTINGS, files=tmp_path / "files"), list[str]()
+    (answer,) = engine.stream([chat_request("a", "hello")], Sampling(max_new_tokens=30), {0: pieces.append})
+    (whole,) = engine.generate([chat_request("a", "hello")], Sampling(max_new_tokens=30))
+    assert len(whole.text) == 30 and set(whole.text) <= set(letters)
+    assert "".join(pieces) == answer.text == whole.text
+
+
+def byte_fallback_tokenizer(letters: str) -> Any:
+    """Its vocabulary is like those of SentencePiece: control tokens, all bytes, then pieces."""
+    from tokenizers import Tokenizer, decoders, models
+    from transformers import PreTrainedTokenizerFast
+
+    names = [*SPECIALS, *(f"<0x{byte:02X}>" for byte in range(256)), *letters]
+    pieces = Tokenizer(models.BPE({name: at for at, name in enumerate(names)}, [], byte_fallback=True))
+    pieces.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    pieces.add_special_tokens(SPECIALS)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=pieces, pad_token="<|pad|>", eos_token="<|im_end|>", chat_template=TEMPLATE
+    )
 
 
 def test_weights_that_their_precision_cannot_hold_are_refused(

@@ -268,3 +268,12 @@ def test_a_failure_of_llama_cpps_own_is_not_the_requests_fault(pair: Pair, monke
     monkeypatch.setattr(pair[0], "_server", Broken())
     (answer,) = pair[0].generate([chat_request("a", "hello")], Sampling())
     assert (answer.error, answer.away) == ("expected an answer of llama.cpp, found: no slot", True)
+
+
+def test_an_answer_under_a_schema_has_no_thought_to_be_cut_off(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(vars(pair[0].chat), "thinking", True)
+    sampling, pieces = Sampling(max_new_tokens=80, answer_schema={"enum": ["a", "bc"]}), list[str]()
+    (held,) = pair[0].stream([chat_request("a", "hello")], sampling, {0: pieces.append})
+    assert json.loads(held.text) in ("a", "bc") and "".join(pieces) == held.text
+    (free,) = pair[0].generate([chat_request("a", "hello")], Sampling(max_new_tokens=5))
+    assert free.text == ""

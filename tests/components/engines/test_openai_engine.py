@@ -40,6 +40,14 @@ def reply(text: str | None, finish_reason: str = "stop", tool_calls: Any = None,
     return JSONResponse(body | changes)
 
 
+def half_reply() -> Response:
+    """A reply in ASCII, with halves of surrogate pairs in text and call."""
+    message = {"role": "assistant", "content": "so \ud83d", "tool_calls": HALF_CALL["tool_calls"]}
+    whole = json.loads(bytes(reply("so").body))
+    whole["choices"][0]["message"] = message
+    return Response(json.dumps(whole), media_type="application/json")
+
+
 def event(**fields: Any) -> str:
     chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"} | fields
     return f"data: {json.dumps(chunk)}\n\n"
@@ -60,10 +68,12 @@ STREAMED_CALLS = [
     {"content": "One moment."}, called((0, "look", None)), called((0, None, '{"kind": "re')),
     called((0, None, 'fund"}'), (1, "ping", "")),
 ]  # fmt: skip
+HALF_CALL: dict[str, Any] = {"content": "so \ud83d", **called((0, "lo\ud83d", '{"kind": "\ud83d"}'))}
 STRANGE: dict[str, Any] = {
     "no delta": [{"index": 0, "delta": None, "finish_reason": None}],
     "no text": [{"index": 0, "delta": {"content": None}, "finish_reason": "stop"}],
     "thought cut": [{"index": 0, "delta": {"content": None}, "finish_reason": "length"}],
+    "half": [{"index": 0, "delta": HALF_CALL, "finish_reason": None}],
     "nothing": [{"index": 0, "delta": {"content": None}, "finish_reason": None}],
 }
 
@@ -103,11 +113,13 @@ class Api:
         usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
 
         async def events() -> AsyncIterator[str]:
+            if said == "half of an error":
+                yield event(error={"message": "no \ud83d"})
             if said in STRANGE:
                 yield event(choices=STRANGE[said])
             for delta in STREAMED_CALLS if said.startswith("calls") else ():
                 yield event(choices=[{"index": 0, "delta": delta, "finish_reason": None}])
-            pieces = {"no text": (), "thought cut": (), "nothing": (), "calls": ("",)}
+            pieces = {"half": ("",), "no text": (), "thought cut": (), "nothing": (), "calls": ("",)}
             for piece in pieces.get(said, ("<think>", "hm</think>", "re: ", said, "")):
                 choice = {
                     "index": 0,
@@ -148,6 +160,7 @@ class Api:
             "filtered": reply(None, "content_filter"),
             "no text": reply(None),
             "thought cut": reply(None, "length"),
+            "half": half_reply(),
             "long": reply("cut", "length"),
             "calls": reply(None, "tool_calls", **CALLS),
             "calls without end": reply("", "length", **called((0, "look", '{"kind": "re'))),
@@ -266,6 +279,15 @@ def test_who_gave_up_while_waiting_for_a_turn_took_none(
     assert [completion.away for completion in result].count(False) == 2 == len(api.times)
     (later,) = engine.generate([make_request("later", "and then")], Sampling())
     assert later.text == "re: and then"
+
+
+@pytest.mark.parametrize(("batch", "n", "given_up"), [(4, 1, 0), (1, 4, 1)])  # of a single request, its last sample
+def test_the_wait_for_a_place_counts_only_where_a_request_is_asked_by_itself(
+    batch: int, n: int, given_up: int, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    engine = make_engine(concurrency=1, requests_per_minute=60, within_s=2.5)  # one a second: the last after three
+    result = engine.generate([make_request(str(at), f"message {at}") for at in range(batch)], Sampling(n=n))
+    assert [completion.away for completion in result].count(True) == given_up
 
 
 def test_parameters_that_an_api_refuses_are_left_out(
@@ -445,6 +467,20 @@ def test_calls_of_tools_are_read_whole_and_streamed(make_engine: MakeEngine, mak
     assert "".join(heard) == streamed.text and heard[0] == "One moment."
     (cut,) = engine.generate([make_request("a", "calls without end")], sampling)
     assert (turn_of(cut), cut.finish_reason) == (("", [("look", '{"kind": "re')], False), "length")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_half_a_character_is_replaced_in_texts_calls_and_errors(
+    streamed: bool, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    heard: list[str] = []
+    listeners = {0: heard.append, 1: heard.append} if streamed else {}
+    requests = [make_request("a", "half"), make_request("b", "half of an error")][: len(listeners) or 1]
+    result = make_engine(tools=True, max_retries=0).stream(requests, Sampling(calls=Calls(**BOTH)), listeners)
+    assert turn_of(result[0]) == ("so ?", [("lo?", '{"kind": "?"}')], True)
+    assert "".join(heard) == (result[0].text if streamed else "")
+    assert [each.error for each in result[1:]] == (["no ?"] if streamed else [])
+    assert all(Completion.model_validate_json(each.model_dump_json()) == each for each in result)
 
 
 @pytest.mark.parametrize(

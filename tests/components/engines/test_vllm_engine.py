@@ -20,12 +20,13 @@ def test_without_vllm_the_error_names_the_lock_of_its_environment() -> None:
 
 
 class Fake:
-    """What the engine uses of vLLM: it answers with the seed that it was given for a prompt, and a number."""
+    """What the engine uses of vLLM: it answers with a text, or the seed that it was given for a prompt and a number."""
 
     SamplingParams = SimpleNamespace
+    sampling_params = SimpleNamespace(StructuredOutputsParams=SimpleNamespace)
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer, self.LLM = tokenizer, lambda **settings: self
+    def __init__(self, tokenizer: Any, text: str = "") -> None:
+        self.tokenizer, self.text, self.LLM = tokenizer, text, lambda **settings: self
 
     def get_tokenizer(self) -> Any:
         return self.tokenizer
@@ -35,7 +36,7 @@ class Fake:
             SimpleNamespace(
                 prompt_token_ids=prompt["prompt_token_ids"],
                 outputs=[
-                    SimpleNamespace(text=f"{each.seed} {number}", token_ids=[1], finish_reason="stop")
+                    SimpleNamespace(text=self.text or f"{each.seed} {number}", token_ids=[1], finish_reason="stop")
                     for number in range(each.n)
                 ],
             )
@@ -53,3 +54,14 @@ def test_each_request_draws_by_a_seed_of_its_own(
     assert [answer.text for answer in answers] == [f"{seeds[name]} {number}" for name in "ab" for number in range(2)]
     (alone, _) = engine.generate([make_request("b", "hi")], sampling)
     assert alone.text == answers[2].text  # the same in whatever batch
+
+
+def test_an_answer_under_a_schema_has_no_thought_to_be_cut_off(
+    tokenizer: Any, make_request: Callable[..., ChatRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", Fake(tokenizer, '{"a": "x"}'))  # pyright: ignore[reportArgumentType]
+    engine = VllmEngine("some/model")
+    engine.chat.thinking = True
+    (held,) = engine.generate([make_request("a", "hi")], Sampling(answer_schema={"type": "object"}))
+    (free,) = engine.generate([make_request("a", "hi")], Sampling())
+    assert (held.text, free.text) == ('{"a": "x"}', "")

@@ -150,6 +150,7 @@ def test_values_that_a_tolerance_may_forgive_are_not_surely_different() -> None:
     assert differs(100, 200)
     assert differs(None, "x")
     assert differs(True, 1)
+    assert differs(10**400, 1.5) and not differs(10**400, 10**400 + 1)
 
 
 def test_a_free_text_that_differs_is_not_surely_wrong() -> None:

@@ -15,7 +15,7 @@ from components.evaluation.label_audit import Doubts, Suspect, doubts, summarise
 from components.evaluation.pointing import offered, point
 from components.params import AuditParams
 from components.records import Example, to_json
-from components.schema import shape_of
+from components.schema import Shape, shape_of
 
 PARAMS = AuditParams(folds=4)
 SCHEMA: dict[str, Any] = {
@@ -158,6 +158,18 @@ def test_calibration_finds_the_temperature_of_a_coin() -> None:
     assert surprise(calibrated, codes) == pytest.approx(0.5623, abs=0.001)  # −(¾ ln ¾ + ¼ ln ¼)
 
 
+def test_a_demonstration_with_a_very_long_number_is_judged_like_others() -> None:
+    schema = {"type": "object", "properties": {"amount": {"type": "integer"}, "kind": {"enum": ["a", "b"]}}}
+    answers = [{"amount": 10**400 if n == 7 else n, "kind": "ab"[n % 2]} for n in range(40)]
+    rows = [
+        Example(id=f"E{n}", input={"text": f"{answer['amount']} of {answer['kind']}"}, demonstration=to_json(answer),
+                reference="{}", group="g")
+        for n, answer in enumerate(answers)
+    ]  # fmt: skip
+    doubtful = doubts(rows, schema, ("text",), PARAMS, seed=1)
+    assert suspects(rows, doubtful, PARAMS, schema) == []
+
+
 def test_candidates_are_what_the_pattern_or_a_number_names() -> None:
     pattern = shape_of(SCHEMA["properties"]["order"])
     assert [candidate.value for candidate in offered(0, "not AX-123 but BX-456, please", pattern)] == [
@@ -172,6 +184,27 @@ def test_candidates_are_what_the_pattern_or_a_number_names() -> None:
         7,
     ]
     assert offered(0, "any text", shape_of({"type": "string"})) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "found"),
+    [
+        (r"^[A-Z]-\d$", "take A-1 and B-2.", ["A-1", "B-2"]),
+        (r"^\d+ (EUR|USD)$", "it was 5 EUR or 7 USD.", ["5 EUR", "7 USD"]),
+        (r"^(?:[(|]|\()\d$", "see (1 or |2.", ["(1", "|2"]),
+        (r"\d+\$", "it was 5$ or 7$.", ["5$", "7$"]),
+        (r"^\d+[$]", "it was 5$ or 7$.", ["5$", "7$"]),
+        (r"\\$", "a\\b", ["\\"]),
+        (r"^\d+ (EUR|USD)|\d+\$", "5 EUR or 7$.", ["5 EUR", "7$"]),
+        (r"^a|b$", "ab ab", ["a", "b"]),
+        (r"(?<word", "word", []),
+    ],
+)
+def test_a_pattern_of_a_whole_value_is_searched_in_a_text_in_its_own_meaning(
+    pattern: str, text: str, found: list[str]
+) -> None:
+    offer = offered(0, text, Shape(kinds=frozenset({"string"}), pattern=pattern))
+    assert [candidate.value for candidate in offer] == found
 
 
 def test_a_text_with_the_only_choice_between_candidates_is_not_doubted() -> None:

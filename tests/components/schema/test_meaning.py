@@ -226,6 +226,11 @@ def test_an_open_schema_has_no_list_of_values(schema: Any) -> None:
     assert shape_of(schema).values is None
 
 
+def test_a_number_of_any_length_is_allowed_or_not() -> None:
+    assert shape_of({"type": "integer", "minimum": 0}).allows(10**400)
+    assert not shape_of({"type": "number", "maximum": 5}).allows(10**400)
+
+
 def test_a_schema_may_be_recursive() -> None:
     tree: dict[str, Any] = {
         "type": "object",
