@@ -28,6 +28,8 @@ class AnswerSchema:
         self._answer = SchemaValidator(dict(schema))
         self._fields = {name: self._answer.evolve(schema=part) for name, part in self.properties.items()}
         self._typed: dict[tuple[str, str], Any] = {}
+        optional = self.properties.keys() - set(schema.get("required", ()))
+        self._left_out = {name for name in optional if next(errors(self._fields[name], None), None) is not None}
 
     def typed(self, field: str, cell: Any) -> Any:
         """The cell with the type in the field's schema: text is read as JSON, a boolean or null if necessary.
@@ -44,6 +46,10 @@ class AnswerSchema:
             self._typed[key] = _best(self._fields[field], _readings(clean(cell)))
         return self._typed[key]
 
+    def leaves_out(self, field: str, value: Any) -> bool:
+        """Whether an answer lacks a field with this value: null, where the field may be missing but not be null."""
+        return value is None and field in self._left_out
+
     def problems(self, answer: Any) -> dict[str, str]:
         """What is wrong with an answer: field → reason; "" is for the whole object."""
         by_field: dict[str, str] = {}
@@ -58,7 +64,7 @@ def _readings(text: str) -> list[Any]:
         return [None]
     readings: list[Any] = []
     with suppress(ValueError, RecursionError):
-        readings.append(json.loads(text, parse_constant=_refuse, parse_float=_finite))
+        readings.append(composed(json.loads(text, parse_constant=_refuse, parse_float=_finite)))
     if text.lower() in BOOLEANS:
         readings.append(BOOLEANS[text.lower()])
     return [*readings, text]

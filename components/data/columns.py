@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from components.data.dates import iso_dates
 from components.data.texts import clean
 
 MOST_LABELS = 200
@@ -17,6 +18,7 @@ LABEL_CHARACTERS = 80
 MOST_KEYS = 60  # of a nested object; with more, its keys are values rather than names
 INSIDE_LABELS, INSIDE_ROWS_PER_LABEL = 20, 10
 RARE_KEY = 3  # occurrences; among many keys, rarer ones are values rather than names
+_NOTHING = {"nan", "na", "n/a", "#n/a", "null", "none", "-"}  # as programs and people write an empty cell
 _CLASSES = {"A": "[A-Z]", "a": "[a-z]", "9": r"\d"}
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d{1,17})?")
 _COMMA = re.compile(r"-?(\d{1,3}(\.\d{3})+|0|[1-9]\d{0,14})(,\d{1,9})?")
@@ -25,6 +27,15 @@ _COMMA = re.compile(r"-?(\d{1,3}(\.\d{3})+|0|[1-9]\d{0,14})(,\d{1,9})?")
 def cell(value: Any) -> Any:
     """A cell with cleaned text, and None for empty text."""
     return clean(value) or None if isinstance(value, str) else value
+
+
+def without_nothing(values: Sequence[Any]) -> list[Any]:
+    """A column's cells, with None for words such as `NaN` and `N/A` if all others are numbers or dates."""
+    written = {value for value in values if isinstance(value, str) and value.casefold() in _NOTHING}
+    others = [str(value) for value in values if value is not None and not (isinstance(value, str) and value in written)]
+    if not written or not others or not (numbers(others) or None not in (iso_dates(others) or [None])):
+        return list(values)
+    return [None if isinstance(value, str) and value in written else value for value in values]
 
 
 def schema_of(
@@ -39,7 +50,7 @@ def schema_of(
     filled = [value for value in values if value is not None]
     if not filled:
         return None
-    kinds = {_kind(value) for value in filled}
+    kinds = {kind_of(value) for value in filled}
     if kinds & {"object", "array"}:
         nested = _nested(filled, kinds, named=named, inside=inside)
         return nested if nested is None or len(filled) == len(values) else _or_null(nested)
@@ -92,7 +103,7 @@ def code_pattern(texts: Sequence[str]) -> str | None:
 def _scalar(filled: list[Any], *, empty: bool, named: bool, inside: bool, literal: bool) -> dict[str, Any] | None:
     """The schema of texts, numbers and booleans."""
     texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in filled]
-    if literal and len({_kind(value) for value in filled}) > 1:
+    if literal and len({kind_of(value) for value in filled}) > 1:
         return None
     written = literal and isinstance(filled[0], str)
     if (booleans(texts) and not written) or all(isinstance(value, bool) for value in filled):
@@ -128,11 +139,7 @@ def _nested(filled: list[Any], kinds: set[str], *, named: bool, inside: bool) ->
     """The schema of objects or of lists; None if they are mixed with other values."""
     if kinds == {"array"}:
         members = [member for value in filled for member in value]
-        described = schema_of(members, named=named, inside=inside, literal=True) if members else None
-        if (
-            is_free(described) and None in members
-        ):  # a column's empty cell is not an answer, but a list's null is a member
-            described = _typed("string", empty=True)
+        described = _literal(members, named=named, inside=inside) if members else None
         return {"type": "array", **({"items": described} if described is not None else {})}
     if kinds != {"object"}:
         return None
@@ -149,16 +156,20 @@ def _nested(filled: list[Any], kinds: set[str], *, named: bool, inside: bool) ->
 def object_of(filled: Sequence[Mapping[str, Any]], keys: Sequence[str], *, nested: bool = True) -> dict[str, Any]:
     """The schema of objects with these keys; keys that all have are required. `nested`: inside another answer."""
     inside = {key: [value[key] for value in filled if key in value] for key in keys}
-    properties = {
-        key: schema_of(values, inside=nested, literal=True) or _anything(filled, key) for key, values in inside.items()
-    }
+    properties = {key: _literal(values, inside=nested) or _anything(filled, key) for key, values in inside.items()}
     required = [key for key in keys if all(key in value for value in filled)]
     return {"type": "object", "additionalProperties": False, "required": required, "properties": properties}
 
 
+def _literal(values: Sequence[Any], *, named: bool = False, inside: bool) -> dict[str, Any] | None:
+    """The schema of values from JSON: a column's empty cell is not an answer, but their null is a value."""
+    described = schema_of(values, named=named, inside=inside, literal=True)
+    return _typed("string", empty=True) if is_free(described) and None in values else described
+
+
 def _anything(filled: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
     """The schema of a key whose values are all empty or of several kinds."""
-    kinds = sorted({_kind(value[key]) for value in filled if key in value})
+    kinds = sorted({kind_of(value[key]) for value in filled if key in value})
     return {"type": kinds if len(kinds) > 1 else kinds[0]}
 
 
@@ -166,7 +177,8 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema, "type": [schema["type"], "null"]}
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """The JSON type of a value; whole numbers are numbers."""
     if value is None:
         return "null"
     if isinstance(value, bool):

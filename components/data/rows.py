@@ -13,7 +13,11 @@ from components.errors import DataError
 def rows_of(source: Source, meaning: Understood) -> dict[Part, list[dict[str, Any]]]:
     """The rows for the data stage: cleaned and typed, with inputs by name and answers by field."""
     parts: dict[Part, list[dict[str, Any]]] = {}
-    kinds = {column: _typed(meaning.columns[column].values) for column, _ in meaning.output.values()}
+    written = meaning.kind in ("label", "text")  # such answers are texts: `no` stays `no`, 12.50 keeps its zero
+    kinds = {
+        column: _unchanged if written else _typed(meaning.columns[column].values)
+        for column, _ in meaning.output.values()
+    }
     dates = _date_texts(meaning)
     index = 0
     for part, table in source.parts.items():
@@ -72,13 +76,15 @@ def _typed(values: Sequence[Any]) -> Callable[[Any], Any]:
     """The conversion of a column's cells: to numbers or booleans if all are, else none."""
     filled = [cell(value) for value in values if cell(value) is not None]
     texts = [str(value) for value in filled]
-    if not filled or not any(isinstance(value, str) for value in filled):
-        return lambda value: value
-    if any(isinstance(value, dict | list) for value in filled):
-        return lambda value: value
+    if not any(isinstance(value, str) for value in filled) or any(isinstance(value, dict | list) for value in filled):
+        return _unchanged
     if booleans(texts):
         return lambda value: value if value is None else str(value).lower() in ("true", "yes")
     if read := numbers(texts):
         by_text = dict(zip(texts, read, strict=True))
         return lambda value: by_text.get(str(value), value)
     return lambda value: value if value is None else str(value)
+
+
+def _unchanged(value: Any) -> Any:
+    return value

@@ -8,17 +8,20 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from string import ascii_letters
 from typing import Any, Literal
 from unicodedata import normalize
 
-from components.data.columns import LABEL_CHARACTERS, cell, is_free, object_of, schema_of
+from components.data.columns import LABEL_CHARACTERS, cell, is_free, kind_of, object_of, schema_of, without_nothing
 from components.data.dates import iso_dates, look_like_dates
 from components.data.reading.conversations import parsed
 from components.data.reading.folders import Source
+from components.data.texts import listed
 from components.errors import ConfigError, DataError
 from components.params.answers import FIELD
 
 ROLES = ("input", "answer", "id", "group", "slice", "date", "leave")
+NUMBERS_ROWS = "it numbers the rows"  # why an index is left out
 Kind = Literal["object", "label", "text", "list"]
 _NESTED_ANSWERS = ("slot", "slots", "entities", "labels", "intents", "tags", "answer", "answers", "frame")
 _ANSWERS = {
@@ -38,16 +41,23 @@ _ID = re.compile(r"\A(.*_)?(id|uuid|guid|key|number|no|index|idx)")
 _SURE_ID = re.compile(r"\A(.*_)?(id|uuid|guid|index|idx)")
 _GROUP = re.compile(r"(customer|user|account|client|thread|conversation|session)(_?id)?")
 _TIME = re.compile(r"\A(.*_)?(at|on|time|timestamp|created|updated|date|datum|received|sent)(_.*)?")
+_UNNAMED = re.compile(r"(column|unnamed)_\d+")  # what readers and pandas call a column without a name
+_KINDS = {"object": "objects", "array": "lists", "string": "texts", "number": "numbers", "boolean": "booleans"}
+_ALIKE = 0.9  # share of a column's answers of one kind from which those of another are left out
 _IN_TEXT = 0.8  # share of values in the text from which they count as copied from it
 _MOSTLY = 0.9  # share of empty cells from which a column is ignored
 
 
 @dataclass
 class Column:
-    """A column: its name in the source and its cells (None if empty)."""
+    """A column: its name in the source and its cells (None if empty).
+
+    `misfits` are the indices of cells that were emptied because they are of another kind than the others.
+    """
 
     name: str
     values: list[Any]
+    misfits: frozenset[int] = frozenset()
 
     @property
     def plain(self) -> str:
@@ -99,7 +109,7 @@ def understand(source: Source, roles: Mapping[str, str] | None = None) -> Unders
 
     Raises:
         ConfigError: A role or its column does not exist.
-        DataError: No column can be the text, or none remains for the answer.
+        DataError: No column can be the text, none remains for the answer, or answers are of several kinds.
     """
     columns = _columns(source)
     assigned = {**source.roles, **_checked(roles or {}, columns)}
@@ -107,29 +117,66 @@ def understand(source: Source, roles: Mapping[str, str] | None = None) -> Unders
     texts = _inputs(columns, assigned, meaning)
     answers = [column for column in columns.values() if assigned.get(column.name) == "answer"]
     for column in columns.values():
-        if column.name not in assigned and column not in texts:
+        if column.name not in assigned and column not in texts and _numbers_rows(column, source):
+            meaning.left_out[column.name] = NUMBERS_ROWS
+        elif column.name not in assigned and column not in texts:
             _place(meaning, column, texts, answers)
         elif assigned.get(column.name) not in (None, "input", "answer"):
             _assign_role(meaning, column, assigned[column.name])
-    _settle(meaning, columns, texts, answers, source)
+    _settle(meaning, texts, answers, source, assigned)
     meaning.inputs = _input_names(texts, (meaning.id, meaning.group, meaning.date, *meaning.slices))
     meaning.repeated = _repeated(source, meaning)
     return meaning
 
 
 def _columns(source: Source) -> dict[str, Column]:
-    """The columns over all parts; columns with a JSON object in every cell are parsed."""
+    """The columns over all parts, with JSON parsed and words for nothing among numbers and dates emptied.
+
+    In answers that were written as text, and in labels, such a word may be one.
+    """
     names = dict.fromkeys(name for table in source.parts.values() for name in table.columns)
     by_name: dict[str, Column] = {}
     for name in names:
-        values = [cell(row.get(name)) for table in source.parts.values() for row in table.rows]
-        filled = [value for value in values if value is not None]
-        if filled and all(isinstance(value, str) and value[:1] in "{[" for value in filled):
-            read = [parsed(value) for value in values]
-            if all(isinstance(value, dict | list) for value in read if value is not None):
-                values = read
-        by_name[name] = Column(name, values)
+        column = Column(name, [cell(row.get(name)) for table in source.parts.values() for row in table.rows])
+        is_written = source.roles.get(name) == "answer"
+        column.values = _parsed(column.values, mostly=is_written or column.plain in _ANSWERS)
+        if not is_written and not names_labels(column):
+            column.values = without_nothing(column.values)
+        by_name[name] = column
     return by_name
+
+
+def _parsed(values: list[Any], *, mostly: bool) -> list[Any]:
+    """Cells with their JSON objects and lists parsed, if all have one.
+
+    `mostly`: if half of them have one, perhaps in a code fence.
+    """
+    read = [parsed(_without_fence(value) if mostly else value) for value in values]
+    filled = sum(value is not None for value in values)
+    nested = sum(isinstance(value, dict | list) for value in read)
+    return read if nested and (nested == filled or (mostly and 2 * nested >= filled)) else values
+
+
+def _without_fence(value: Any) -> Any:
+    """What is within a text's code fence, without the fence's language; other values unchanged."""
+    if not isinstance(value, str) or not (value.startswith("```") and value.endswith("```")):
+        return value
+    return value[3:-3].lstrip(ascii_letters)
+
+
+def _numbers_rows(column: Column, source: Source) -> bool:
+    """Whether a column without a name numbers the rows of all parts or of each, as pandas writes an index."""
+    texts = [str(value) for value in column.values]
+    if not _UNNAMED.fullmatch(column.plain) or not all(re.fullmatch(r"[0-9]{1,18}", text) for text in texts):
+        return False
+    numbers = iter(map(int, texts))
+    parts = [[next(numbers) for _ in table.rows] for table in source.parts.values()]
+    return _are_consecutive([number for part in parts for number in part]) or all(map(_are_consecutive, parts))
+
+
+def _are_consecutive(numbers: Sequence[int]) -> bool:
+    """Whether whole numbers, in any order, have neither gaps nor repetitions; shuffled rows keep their index."""
+    return len(set(numbers)) == len(numbers) == max(numbers) - min(numbers) + 1
 
 
 def _checked(roles: Mapping[str, str], columns: Mapping[str, Column]) -> dict[str, str]:
@@ -191,13 +238,11 @@ def _place(meaning: Understood, column: Column, texts: list[Column], answers: li
         meaning.left_out[column.name] = "empty in most rows"
     elif plain in _BOOKKEEPING:
         meaning.left_out[column.name] = "it describes the row, not the text"
-    elif (
-        meaning.id is None and _ID.fullmatch(plain) and distinct == len(column.values) and not _in_texts(column, texts)
-    ):
+    elif meaning.id is None and _ID.fullmatch(plain) and distinct == len(column.values) and not in_texts(column, texts):
         meaning.id = column.name
     elif meaning.group is None and _GROUP.fullmatch(plain):
         meaning.group = column.name
-    elif _SURE_ID.fullmatch(plain) and not _in_texts(column, texts) and plain not in _ANSWERS:
+    elif _SURE_ID.fullmatch(plain) and not in_texts(column, texts) and plain not in _ANSWERS:
         meaning.left_out[column.name] = "an id that repeats" if distinct < len(filled) else "another id"
     elif _is_time(column, texts):
         _date(meaning, column)
@@ -215,7 +260,7 @@ def _is_time(column: Column, texts: Sequence[Column]) -> bool:
     dates = iso_dates(column.filled)
     if dates is not None and None not in dates:
         return True
-    return look_like_dates(column.filled) and not _in_texts(column, texts)
+    return look_like_dates(column.filled) and not in_texts(column, texts)
 
 
 def _date(meaning: Understood, column: Column) -> None:
@@ -237,10 +282,10 @@ def _nested(meaning: Understood, column: Column, answers: list[Column]) -> None:
 
 
 def _scalar(meaning: Understood, column: Column, texts: list[Column], answers: list[Column]) -> None:
-    schema = schema_of(column.values, named=_names_labels(column))
+    schema = schema_of(column.values, named=names_labels(column))
     if column.plain in _SLICES and schema is not None and "enum" in schema:
         meaning.slices.append(column.name)
-    elif column.plain in _ANSWERS | _LABELS or _in_texts(column, texts) or not is_free(schema or {"type": "string"}):
+    elif column.plain in _ANSWERS | _LABELS or in_texts(column, texts) or not is_free(schema or {"type": "string"}):
         answers.append(column)
     elif schema is None:
         meaning.left_out[column.name] = "values of several kinds"
@@ -263,17 +308,18 @@ def _assign_role(meaning: Understood, column: Column, role: str) -> None:
 
 
 def _settle(
-    meaning: Understood, columns: Mapping[str, Column], texts: list[Column], answers: list[Column], source: Source
+    meaning: Understood, texts: list[Column], answers: list[Column], source: Source, assigned: Collection[str]
 ) -> None:
     """Decide the answer's fields and its form."""
     if not answers:
-        answers += _last_resort(meaning, columns, texts)
+        answers += _last_resort(meaning, texts, assigned)
     if not answers:
-        others = ", ".join(name for name in columns if name not in {text.name for text in texts}) or "no other column"
         raise DataError(
             f"expected a column with the answer (labels, numbers, yes or no, a text) beside `{texts[0].name}`, "
-            f"found {others}"
+            f"found {_others(meaning, texts)}"
         )
+    for column in answers:
+        _keep_one_kind(column)
     only = answers[0] if len(answers) == 1 else None
     if only is not None and only.filled and all(isinstance(value, dict) for value in only.filled):
         return _expand(meaning, only)
@@ -282,7 +328,7 @@ def _settle(
         meaning.output, meaning.required = {FIELD: (only.name, schema)}, [FIELD]
         return None
     for column in answers:
-        schema = schema_of(column.values, named=_names_labels(column)) or {"type": "string"}
+        schema = schema_of(column.values, named=names_labels(column)) or {"type": "string"}
         if is_free(schema) and len(column.filled) < len(column.values):
             schema = {"type": ["string", "null"]}
         name = _free_name(column.plain or f"field_{len(meaning.output) + 1}", meaning.output)
@@ -290,11 +336,56 @@ def _settle(
         if name != column.plain:
             meaning.guesses.append(f"`{column.name}` is the field {name}, since {column.plain} is taken")
     meaning.required = list(meaning.output)
+    meaning.guesses += _on_nulls(answers, texts)
     return None
 
 
-def _last_resort(meaning: Understood, columns: Mapping[str, Column], texts: list[Column]) -> list[Column]:
-    """The answer if no column looks like one: the last text besides the input, else what was taken for an id."""
+def _others(meaning: Understood, texts: Sequence[Column]) -> str:
+    """The columns besides the inputs, with the reason of those that are left out, for an error."""
+    names = [name for name in meaning.columns if name not in {text.name for text in texts}]
+    said = [f"{name} ({why})" if (why := meaning.left_out.get(name)) else name for name in names]
+    return ", ".join(said) or "no other column"
+
+
+def _keep_one_kind(column: Column) -> None:
+    """Empty the few answers of another kind than the others, such as a refusal among objects.
+
+    Raises:
+        DataError: They are too many to be left out.
+    """
+    kinds = Counter(kind_of(value) for value in column.filled)
+    if not column.is_nested or len(kinds) < 2:
+        return
+    (most, n), *_ = kinds.most_common()
+    if n < _ALIKE * kinds.total():
+        found = " and ".join(f"{_KINDS[kind]} ({count:,})" for kind, count in kinds.most_common())
+        raise DataError(f"expected answers of one kind in `{column.name}`, found {found}")
+    column.misfits = frozenset(
+        index for index, value in enumerate(column.values) if value is not None and kind_of(value) != most
+    )
+    column.values = [None if index in column.misfits else value for index, value in enumerate(column.values)]
+
+
+def _on_nulls(answers: Sequence[Column], texts: Sequence[Column]) -> list[str]:
+    """A guess on answers that are empty in some rows, other than those copied from the text, which may lack them."""
+    empty = [
+        f"`{column.name}` in {missing:,} of {len(column.values):,}"
+        for column in answers
+        if (missing := len(column.values) - len(column.filled)) and not in_texts(column, texts)
+    ]
+    return [f"rows without an answer teach null: {listed(empty)}"] if empty else []
+
+
+def _last_resort(meaning: Understood, texts: list[Column], assigned: Collection[str]) -> list[Column]:
+    """The answer if no column looks like one: a date in the text, the last text besides the input, or an id.
+
+    A date that was assigned stays one.
+    """
+    columns = meaning.columns
+    if meaning.date is not None and meaning.date not in assigned and in_texts(columns[meaning.date], texts):
+        column, meaning.date = columns[meaning.date], None
+        meaning.guesses.append(f"`{column.name}` is taken for the answer, since its dates stand in the texts")
+        return [column]
     if len(texts) > 1:
         column = texts.pop()
         meaning.guesses.append(f"`{column.name}` is taken for the answer, since no other column looks like one")
@@ -315,18 +406,25 @@ def _alone(column: Column, source: Source) -> tuple[Kind, dict[str, Any]] | None
     """The form of a single-valued answer without an object; None if it stays an object's field."""
     from_chat = source.roles.get(column.name) == "answer"
     if column.filled and all(isinstance(value, list) for value in column.filled):
-        return "list", schema_of(column.values, named=_names_labels(column)) or {"type": "array"}
+        return "list", schema_of(column.values, named=names_labels(column)) or {"type": "array"}
     if not all(isinstance(value, str) for value in column.filled):
         return None
-    schema = schema_of(column.values, named=from_chat or _names_labels(column))
-    if from_chat and schema is not None and "enum" in schema and None not in schema["enum"]:
+    schema = schema_of(column.values, named=from_chat or names_labels(column))
+    if from_chat and _are_choices(column, schema):
         return "label", {"type": "string", "enum": [str(label) for label in _texts_of(column)]}
     if is_free(schema) and column.plain not in ("sql", "code") and (from_chat or not _are_short(column)):
         return "text", {"type": "string"}
     return ("text", {"type": "string"}) if from_chat else None
 
 
-def _names_labels(column: Column) -> bool:
+def _are_choices(column: Column, schema: Mapping[str, Any] | None) -> bool:
+    """Whether a chat's answers are a choice among labels: yes and no, or each given twice on average."""
+    if schema is None or len(column.filled) < len(column.values):
+        return False
+    return schema.get("type") == "boolean" or ("enum" in schema and 2 * column.distinct <= len(column.filled))
+
+
+def names_labels(column: Column) -> bool:
     """Whether a column's name implies labels, such as `intent`, or lists of them, `intents`."""
     singular = re.sub(r"ies$", "y", column.plain)
     return column.plain in _LABELS or singular in _LABELS or singular.removesuffix("s") in _LABELS
@@ -360,7 +458,7 @@ def _free_name(name: str, taken: Collection[str | None]) -> str:
     return free
 
 
-def _in_texts(column: Column, texts: Sequence[Column]) -> bool:
+def in_texts(column: Column, texts: Sequence[Column]) -> bool:
     """Whether most values occur in their row's text, so that they are copied from it."""
     if not texts:
         return False

@@ -5,26 +5,20 @@ Decides which files of a folder have rows, and, by its name, which part of the s
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from components.data.reading import columnar, delimited, objects, workbooks
 from components.data.reading.content import decode, read_bytes
 from components.data.reading.documents import parse_yaml
+from components.data.reading.parts import Part, part_of
 from components.data.reading.shapes import Translate, shaped
 from components.data.reading.table import Table
 from components.data.texts import listed
 from components.errors import DataError
 
-Part = Literal["all", "train", "dev", "test", "sealed"]
-_PARTS: tuple[tuple[str, Part], ...] = (
-    (r"train(ing)?", "train"),
-    (r"dev(elopment)?|val(id(ation)?)?", "dev"),
-    (r"test(ing)?|eval(uation)?", "test"),
-    (r"sealed|hold_?out", "sealed"),
-)
 _SUFFIXES = {
     ".csv", ".tsv", ".txt", ".tab", ".psv", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".arrow", ".feather",
     ".xlsx", ".xlsm", ".yaml", ".yml",
@@ -110,7 +104,7 @@ def _of_text(text: str, path: Path) -> Table:
         return parse_yaml(text, path)
     named_json = suffix in (".json", ".jsonl", ".ndjson")
     if objects.looks_like_json(text) or (named_json and not _is_delimited(text)):
-        return objects.parse(text, path)
+        return objects.parse(text, path, splits=True)
     if suffix == ".txt" and (table := _of_labels(text, path)) is not None:
         return table
     table = delimited.parse(text, path)
@@ -151,7 +145,7 @@ def _tables(path: Path, options: Options) -> tuple[list[tuple[Part, Table]], lis
     if not path.is_dir():
         return [("all", read_file(path, options))], []
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-        return [(_part(name), table) for name, table in columnar.saved(path).items()], []
+        return [(part_of(name), table) for name, table in columnar.saved(path).items()], []
     notes: list[str] = []
     tables: list[tuple[Part, Table]] = []
     files = list(_files(path))
@@ -159,7 +153,7 @@ def _tables(path: Path, options: Options) -> tuple[list[tuple[Part, Table]], lis
         table = _rows_or_nothing(file, options, notes)
         if table is not None and table.rows:
             relative = file.relative_to(path)
-            tables.append((_part(*relative.parts[:-1], _bare(file)), table))
+            tables.append((part_of(*relative.parts[:-1], _bare(file)), table))
     tables = _without_documents(tables, notes)
     if not tables:
         seen = listed([entry.name for entry in sorted(path.iterdir())]) or "nothing"
@@ -217,16 +211,6 @@ def _bare(file: Path) -> str:
     return file.name.split(".")[0]
 
 
-def _part(*names: str) -> Part:
-    """The part in a file's or folder's name, checking the last name first."""
-    for name in reversed(names):
-        words = re.split(r"[^a-z]+", name.lower())
-        for pattern, part in _PARTS:
-            if any(re.fullmatch(pattern, word) for word in words):
-                return part
-    return "all"
-
-
 def _joined(tables: list[Table], notes: list[str]) -> Table:
     """Several files of a part as one table, with batches' answers joined to their requests."""
     tables = _matched(tables, notes)
@@ -257,12 +241,18 @@ def _joined(tables: list[Table], notes: list[str]) -> Table:
 def _by_column(parts: dict[Part, Table], notes: list[str]) -> dict[Part, Table]:
     """The parts by a column `split`, if files have no parts."""
     table = parts.get("all")
-    name = next((name for name in table.columns if name.lower() in _SPLIT_COLUMNS), None) if table else None
-    if table is None or name is None or len(parts) > 1:
+    if table is None or len(parts) > 1:
         return parts
-    named: list[Part] = [_part(str(row.get(name))) for row in table.rows]
-    if "train" not in named or "all" in named:
-        return parts
+    for name in (column for column in table.columns if column.lower() in _SPLIT_COLUMNS):
+        named: list[Part] = [part_of(str(row.get(name))) for row in table.rows]
+        if "train" in named and "all" not in named:
+            notes.append(f"`{name}` says which split a row belongs to")
+            return _parted(table, name, named)
+    return parts
+
+
+def _parted(table: Table, name: str, named: Sequence[Part]) -> dict[Part, Table]:
+    """The rows of each part, without the column `name` that says which."""
     columns = tuple(column for column in table.columns if column != name)
     by_part: dict[Part, Table] = {}
     parts_seen: list[Part] = list(dict.fromkeys(named))
@@ -272,7 +262,6 @@ def _by_column(parts: dict[Part, Table], notes: list[str]) -> dict[Part, Table]:
         by_part[part] = Table(
             table.path, columns, rows, tuple(table.lines[index] for index in rows_of_part), table.notes
         )
-    notes.append(f"`{name}` says which split a row belongs to")
     return by_part
 
 

@@ -5,26 +5,31 @@ texts, because they are identifiers.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.data.reading.parts import part_of
 from components.data.reading.table import Table
+from components.data.texts import listed
 from components.errors import DataError
 
 MOST_DEPTH = 60  # levels of nested objects and lists
 _MOST_DIGITS = 18
+_SPLIT = "split"  # the column that says which split a row belongs to
 _ROW_KEYS = (
     "data", "rows", "records", "examples", "items", "results", "tests", "traces", "observations", "samples", "entries",
     "dataset", "documents", "utterances", "messages_list", "train",
 )  # fmt: skip
 
 
-def parse(text: str, path: Path) -> Table:
+def parse(text: str, path: Path, *, splits: bool = False) -> Table:
     """The table in a JSON text; columns are in the order of their first occurrence.
 
+    An object with the rows of several splits gives all of them with a column `split`, if `splits` allows it.
+
     Raises:
-        DataError: It is not JSON, or has values other than objects; the message says where.
+        DataError: It is not JSON, or has values other than objects, or several splits; the message says where.
     """
     stripped = text.lstrip()
     if stripped.startswith("["):
@@ -33,7 +38,7 @@ def parse(text: str, path: Path) -> Table:
         return _tabulated(_lines(text, path), path)
     values = list(_sequence(text, path))
     if len(values) == 1 and isinstance(values[0][0], dict):
-        return _contained(values[0][0], path)
+        return _contained(values[0][0], path, splits=splits)
     return _tabulated(values, path)
 
 
@@ -173,13 +178,15 @@ def _shown(text: str, position: int) -> str:
     return repr(text[position : position + 20]) if position < len(text) else "its end"
 
 
-def _contained(value: dict[str, Any], path: Path) -> Table:
-    """The rows in an object: a list under a common name, parallel columns, or the object itself."""
+def _contained(value: dict[str, Any], path: Path, *, splits: bool) -> Table:
+    """The rows in an object: lists under splits' names or a common one, parallel columns, or the object itself."""
     lists = {name: items for name, items in value.items() if isinstance(items, list)}
     rows = {name: items for name, items in lists.items() if items and all(isinstance(item, dict) for item in items)}
+    if (parted := _of_splits(rows, path, splits=splits)) is not None:
+        return parted
     names = [name for name in _ROW_KEYS if name in rows] or (list(rows) if len(rows) == 1 else [])
     if names and not {"resourceSpans", "messages", "choices"} & value.keys():
-        note = f"the rows are the list under `{names[0]}`"
+        note = f"the rows are the list under `{names[0]}`{_but_not([name for name in rows if name != names[0]])}"
         return _tabulated([(item, 1) for item in rows[names[0]]], path, (note,))
     if len(lists) == len(value) > 1 and len({len(items) for items in lists.values()}) == 1:
         columns = list(lists)
@@ -194,6 +201,25 @@ def _contained(value: dict[str, Any], path: Path) -> Table:
         listed = [{"key": key, **item} for key, item in value.items()]
         return _tabulated([(row, 1) for row in listed], path, ("the rows are the values of one object",))
     return _tabulated([(value, 1)], path)
+
+
+def _of_splits(rows: Mapping[str, list[Any]], path: Path, *, splits: bool) -> Table | None:
+    """The rows of an object's splits, such as `train` and `test`, each with its split's name; None if it has none."""
+    named = {name: items for name, items in rows.items() if part_of(name) != "all"}
+    if len(named) < 2 or "train" not in map(part_of, named):
+        return None
+    if not splits:
+        found = listed([f"{name} ({len(items):,})" for name, items in named.items()])
+        raise DataError(f"expected the rows of one split, found {found}: `gradus init` reads all of them ({path})")
+    note = f"the rows are the lists under {listed([f'`{name}`' for name in named])}"
+    note += _but_not([name for name in rows if name not in named])
+    values = [({**item, _SPLIT: name}, 1) for name, items in named.items() for item in items]
+    return _tabulated(values, path, (note,))
+
+
+def _but_not(names: Sequence[str]) -> str:
+    """The end of a note, on lists of objects that are not read."""
+    return f"; left out: {listed([f'`{name}`' for name in names])}" if names else ""
 
 
 def _tabulated(values: Iterable[tuple[Any, int]], path: Path, notes: tuple[str, ...] = ()) -> Table:

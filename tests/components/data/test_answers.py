@@ -51,6 +51,9 @@ SCHEMA = AnswerSchema(
         ("code", "", None),
         ("tags", '["a", "b"]', ["a", "b"]),
         ("tags", "[" * 100_000, "[" * 100_000),
+        ("tags", '["cut \\ud83d", "e\\u0301"]', ["cut ?", "é"]),
+        ("tags", ["cut \ud83d", "e\u0301"], ["cut ?", "é"]),
+        ("tags", {"cut \ud83d": ["\ude00"]}, {"cut ?": ["?"]}),
     ],
 )
 def test_a_cell_takes_the_type_that_the_schema_wants_or_stays_text(field: str, cell: Any, value: Any) -> None:

@@ -356,3 +356,206 @@ def test_numbers_and_words_in_one_column_are_labels_and_texts_may_be_missing(mak
     workload, report = drafted(make("mixed.jsonl", lines(rows)))
     assert properties(workload) == {"label": {"enum": ["1", "other"]}, "reply": {"type": ["string", "null"]}}
     assert report.quarantined == {}
+
+
+def completed(answers: list[Any]) -> str:
+    """Prompts with these completions."""
+    return lines([{"prompt": sentence(n), "completion": answer} for n, answer in enumerate(answers)])
+
+
+def trained_on(path: Path) -> list[dict[str, Any]]:
+    """The train examples that `drafted` left beside its source."""
+    return [json.loads(line) for line in (path.parent / "out/train.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("answers", "labels"),
+    [
+        (["yes", "no"] * 30, ["no", "yes"]),
+        (["True", "False"] * 30, ["False", "True"]),
+        (["1", "2", "3"] * 20, ["1", "2", "3"]),
+        ([f"{n}.50" for n in range(60)], None),
+        ([f"{n},5{n % 10}" for n in range(60)], None),
+        ([f"select a from t where x = {max(n, 1)}" for n in range(60)], None),
+        (["N/A" if n % 9 == 0 else f"{n}.50" for n in range(60)], None),
+    ],
+)
+def test_what_a_model_answered_stays_as_it_was_written(
+    make: Make, drafted: Drafted, answers: list[str], labels: list[str] | None
+) -> None:
+    path = make("a.jsonl", completed(answers))
+    reading = read_input(path)
+    assert reading.meaning.output["answer"][1] == {"type": "string"} | ({"enum": labels} if labels else {})
+    assert [row["answer"] for row in rows_of(reading.source, reading.meaning)["all"]] == answers
+    assert drafted(path)[1].quarantined == {}
+    assert {example["demonstration"] for example in trained_on(path)} <= set(answers)
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+@pytest.mark.parametrize("number", [lambda n: n, lambda n: 60 - n, lambda n: n * 7 % 60])
+def test_the_index_that_pandas_writes_is_left_out(make: Make, name: str, number: Callable[[int], int]) -> None:
+    rows: list[list[Any]] = [[name, "text", "label"]]
+    rows += [[number(n), sentence(n), LABELS[n % 3]] for n in range(60)]
+    made = read_input(make("index.csv", table(rows))).meaning
+    assert (list(made.output), made.left_out) == (["label"], {name or "column_1": "it numbers the rows"})
+
+
+def test_an_index_may_begin_again_in_each_part_and_other_numbers_without_a_name_are_answers(make: Make) -> None:
+    for part, start in (("train", 0), ("test", 40)):
+        rows = [["", "Unnamed: 1", "text"], *([n, n // 2, sentence(start + n)] for n in range(25))]
+        made = read_input(make(f"d/{part}.csv", table(rows)).parent).meaning
+    assert (list(made.output), made.left_out) == (["unnamed_1"], {"column_1": "it numbers the rows"})
+
+
+@pytest.mark.parametrize("value", [sentence, float, lambda n: LABELS[n % 3], lambda n: n % 4 < 2, lambda n: ["x", "y"]])
+def test_keys_of_an_answer_may_be_null_or_missing_where_they_are(
+    make: Make, drafted: Drafted, value: Callable[[int], Any]
+) -> None:
+    answers: list[dict[str, Any]] = [
+        {"name": f"n {n}", "null": None if n % 3 else value(n), **({} if n % 3 else {"gone": value(n)})}
+        for n in range(60)
+    ]
+    path = make("keys.jsonl", completed([json.dumps(answer) for answer in answers]))
+    workload, report = drafted(path)
+    assert (workload.output["required"], report.quarantined) == (["name", "null"], {})
+    assert all(json.loads(example["demonstration"]) in answers for example in trained_on(path))
+
+
+def test_an_index_stays_left_out_when_rows_without_a_label_make_gaps_in_it(make: Make) -> None:
+    rows = [["", "text", "label"], *([n, sentence(n), LABELS[n % 3] if n % 4 else ""] for n in range(60))]
+    for path in (
+        make("gaps.csv", table(rows)),
+        make("d/train.csv", table([row for row in rows if row[2]])).parent,
+    ):
+        if path.is_dir():
+            make("d/test.csv", table([rows[0], *(row for row in rows if not row[2])]))
+        reading = read_input(path)
+        assert list(reading.draft_rows.values()) == [45]
+        assert (list(reading.meaning.output), reading.meaning.left_out) == (
+            ["label"], {"column_1": "it numbers the rows"}
+        )  # fmt: skip
+
+
+def test_fences_in_prompts_stay(make: Make) -> None:
+    prompts = [f"```json\n{json.dumps({'q': sentence(n)})}\n```" for n in range(60)]
+    path = make("a.jsonl", lines([{"prompt": prompt, "completion": LABELS[n % 3]} for n, prompt in enumerate(prompts)]))
+    reading = read_input(path)
+    assert [row["text"] for row in rows_of(reading.source, reading.meaning)["all"]] == prompts
+
+
+def test_a_draft_that_its_own_rows_do_not_obey_is_refused(make: Make, tmp_path: Path) -> None:
+    reading = read_input(make("a.jsonl", lines(labelled(60))))
+    reading.meaning.output["label"] = ("label", {"enum": ["refund", "delivery"]})
+    with pytest.raises(
+        DataError,
+        match=r"drafted from them, found 20 of 60 that do not, such as all.jsonl:3: label: 'other' is not one of",
+    ):
+        init_workload("shop", reading, tmp_path / "project")
+    assert not (tmp_path / "project").exists()
+
+
+def test_a_part_without_answers_is_left_out_and_told(make: Make) -> None:
+    make("d/train.csv", table([["id", "text", "label"], *([n, sentence(n), LABELS[n % 3]] for n in range(40))]))
+    path = make("d/test.csv", table([["id", "text", "seen"], *([n, sentence(n), "x"] for n in range(40, 60))])).parent
+    reading = read_input(path, roles={"seen": "leave"})
+    assert reading.draft_rows == {"train": 40}
+    assert reading.source.notes[0] == "the part test is left out: none of its 20 rows has `label`"
+    assert reading.meaning.output == {"label": ("label", {"enum": sorted(LABELS)})}
+
+
+@pytest.mark.parametrize("value", [lambda n: LABELS[n % 3], lambda n: "yes" if n % 3 else "no", lambda n: n % 3 + 0.5])
+def test_rows_that_nobody_labelled_are_left_out_and_told(make: Make, value: Callable[[int], Any]) -> None:
+    rows: list[list[Any]] = [["text", "label"], *([sentence(n), value(n) if n % 2 else ""] for n in range(60))]
+    reading = read_input(make("half.csv", table(rows)))
+    assert reading.draft_rows == {"all": 30}
+    assert reading.source.notes == ("30 of 60 rows are left out: they have no `label`",)
+    written = rows_of(reading.source, reading.meaning)["all"]
+    assert [row["text"] for row in written] == [sentence(n) for n in range(1, 60, 2)]
+    assert None not in [row["label"] for row in written]
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "value", "guesses"),
+    [
+        ("{0}", "amount", "{1}.25", ["rows without an answer teach null: `amount` in 15 of 60"]),
+        ("{0}, no. XK-{1}", "order", "XK-{1}", []),
+    ],
+)
+def test_values_that_a_text_may_lack_teach_null_and_are_counted(
+    make: Make, text: str, column: str, value: str, guesses: list[str]
+) -> None:
+    rows = [["text", column], *([text.format(sentence(n), n), value.format(0, n) if n % 4 else ""] for n in range(60))]
+    reading = read_input(make("some.csv", table(rows)))
+    assert (reading.draft_rows, reading.meaning.guesses) == ({"all": 60}, guesses)
+    assert "null" in reading.meaning.output[column][1]["type"]
+
+
+def test_answers_of_two_kinds_are_refused_with_their_numbers(make: Make) -> None:
+    call = {"function": {"name": "look_up", "arguments": '{"city": "Rome"}'}}
+    chats = [
+        {
+            "messages": [
+                {"role": "user", "content": sentence(n)},
+                {"role": "assistant", "content": sentence(n + 1)}
+                if n % 3
+                else {"role": "assistant", "tool_calls": [call]},
+            ]
+        }
+        for n in range(60)
+    ]
+    with pytest.raises(DataError, match=r"answers of one kind in `answer`, found texts \(40\) and objects \(20\)"):
+        read_input(make("tools.jsonl", lines(chats)))
+
+
+@pytest.mark.parametrize("form", ["{}", "```json\n{}\n```", "```\n{}\n```", "```{}```"])
+def test_objects_are_read_out_of_their_fences_and_refusals_among_them_left_out(
+    make: Make, drafted: Drafted, form: str
+) -> None:
+    answers = [form.format(json.dumps({"label": row["label"]})) for row in labelled(60)]
+    answers[7] = answers[30] = "Sorry, I cannot say."
+    path = make("fence.jsonl", completed(answers))
+    workload, report = drafted(path)
+    assert (properties(workload), report.rows) == ({"label": {"enum": sorted(LABELS)}}, 58)
+    assert read_input(path).source.notes == (
+        "2 of 60 rows are left out: `answer` is of another kind than in the others",
+    )
+
+
+@pytest.mark.parametrize("nothing", ["NaN", "N/A", "null", "-", "None"])
+def test_words_for_nothing_among_numbers_and_dates_are_null(make: Make, nothing: str) -> None:
+    rows: list[list[Any]] = [["text", "label", "amount", "sent_on"]]
+    for n in range(60):
+        amount, day = (nothing, nothing) if n % 5 == 0 else (f"{n}.25", f"2024-01-{n % 28 + 1:02d}")
+        rows.append([sentence(n), [*LABELS, nothing][n % 4], amount, day])
+    reading = read_input(make("nan.csv", table(rows)))
+    assert (list(reading.meaning.inputs), reading.meaning.date) == (["text"], "sent_on")
+    assert reading.meaning.output["amount"][1] == {"type": ["number", "null"]}
+    assert reading.meaning.output["label"][1] == {"enum": sorted([*LABELS, nothing], key=str.lower)}
+    first = rows_of(reading.source, reading.meaning)["all"][0]
+    assert (first["amount"], first["sent_on"]) == (None, None)
+
+
+def test_words_for_nothing_among_numbers_may_be_labels(make: Make) -> None:
+    rows: list[list[Any]] = [["text", "priority"], *([sentence(n), ["1", "2", "none"][n % 3]] for n in range(60))]
+    made = read_input(make("none.csv", table(rows))).meaning
+    assert made.output["priority"][1] == {"enum": ["1", "2", "none"]}
+
+
+def test_a_label_that_all_rows_share_is_named_with_the_reason(make: Make) -> None:
+    rows: list[list[Any]] = [["text", "label"], *([sentence(n), "refund"] for n in range(30))]
+    with pytest.raises(DataError, match=r"beside `text`, found label \(the same value in every row\) \("):
+        read_input(make("one.csv", table(rows)))
+
+
+def test_the_only_answer_may_be_a_date_that_the_texts_have(make: Make, drafted: Drafted) -> None:
+    days = [f"2024-01-{n % 28 + 1:02d}" for n in range(60)]
+    rows = [["text", "date"], *([f"{sentence(n)}, can you come on {day}?", day] for n, day in enumerate(days))]
+    workload, report = drafted(make("day.csv", table(rows)))
+    assert (list(properties(workload)), workload.dated_by, report.quarantined) == (["date"], None, {})
+
+
+def test_a_date_that_a_person_named_is_no_answer(make: Make) -> None:
+    days = [f"2024-01-{n % 28 + 1:02d}" for n in range(60)]
+    rows = [["text", "notes", "day"], *([f"{sentence(n)} on {day}", f"{n} {day}?", day] for n, day in enumerate(days))]
+    made = read_input(make("day.csv", table(rows)), roles={"day": "date"}).meaning
+    assert (list(made.output), made.date) == (["notes"], "day")

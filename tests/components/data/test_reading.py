@@ -172,6 +172,28 @@ def test_json_is_read_in_any_layout(tmp_path: Path, content: str) -> None:
     assert usual(write(tmp_path / "a.json", content))
 
 
+def test_one_json_may_hold_several_splits(tmp_path: Path) -> None:
+    splits = {"train": ROWS[:20], "validation": ROWS[20:26], "test": ROWS[26:], "unlabelled": ROWS[:2]}
+    path = write(tmp_path / "a.json", json.dumps({"version": 1, **splits}))
+    source = read(path).source
+    assert {part: table.rows for part, table in source.parts.items()} == {
+        "train": tuple(ROWS[:20]), "dev": tuple(ROWS[20:26]), "test": tuple(ROWS[26:])
+    }  # fmt: skip
+    assert "the rows are the lists under `train`, `validation`, `test`; left out: `unlabelled`" in source.notes
+    sets = {name: [{"set": "x", **row} for row in splits[name]] for name in ("train", "test")}
+    parts = read(write(tmp_path / "b.json", json.dumps(sets))).source.parts
+    assert {part: table.rows for part, table in parts.items()} == {name: tuple(rows) for name, rows in sets.items()}
+    with pytest.raises(
+        DataError, match=r"rows of one split, found train \(20\), validation \(6\), test \(4\): `gradus"
+    ):
+        read_table(path, "jsonl")
+
+
+def test_lists_of_objects_that_are_not_read_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", json.dumps({"train": ROWS, "unlabelled": ROWS[:2]}))
+    assert read(path).source.notes == ("the rows are the list under `train`; left out: `unlabelled`",)
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.txt", "a", "a.JSON"])
 def test_json_is_known_by_its_content(tmp_path: Path, name: str) -> None:
     assert usual(write(tmp_path / name, jsonl(ROWS)))
