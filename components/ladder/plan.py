@@ -63,6 +63,15 @@ class PlannedRung:
         return getattr(getattr(self.settings, "teacher", None), "rung", None)
 
     @property
+    def named_prompts(self) -> dict[str, str]:
+        """The prompts that a teacher is asked with, by the setting that names them."""
+        if "teacher" not in self.needs:
+            return {}
+        teacher = getattr(self.settings, "teacher", None)
+        named = {"teacher.prompt": getattr(teacher, "prompt", None), "prompt": getattr(self.settings, "prompt", None)}
+        return {setting: prompt for setting, prompt in named.items() if prompt}
+
+    @property
     def rewarded(self) -> bool:
         """Whether the workload's scorer decides what it learns."""
         return "reward" in self.needs
@@ -91,14 +100,17 @@ def plan(given: Sources) -> tuple[PlannedRung, ...]:
     Raises:
         ConfigError: A name is used twice or refers to nothing before it, a method is unknown, or a setting is wrong.
     """
+    _refuse_unknown_methods(given)
     planned: list[PlannedRung] = []
     names = {BASE}
     for name, params in given.ladder.rungs.items():
         rungs = list(_spread(name, params, given))
         if not rungs:
             continue
-        for own in dict.fromkeys([name, *(rung.name for rung in rungs)]):
-            if own in names:
+        made = [rung.name for rung in rungs]
+        owned = [name, *made] if params.each else made
+        for own in owned:
+            if own in names or owned.count(own) > 1:
                 raise ConfigError(
                     f"expected every rung, group and prompt under a name of its own, found {own} twice "
                     f"({given.ladder_file}, prompts of {given.workload.name})"
@@ -114,7 +126,7 @@ def plan(given: Sources) -> tuple[PlannedRung, ...]:
                     f"rungs.{name}.{role}: expected one of {', '.join(sorted(names))}, which come before it, "
                     f"found {reference} ({given.ladder_file})"
                 )
-        names |= {name, *(rung.name for rung in rungs)}
+        names |= {*owned}
         planned += rungs
     if unknown := given.changes.keys() - given.ladder.rungs.keys():
         raise ConfigError(
@@ -122,6 +134,19 @@ def plan(given: Sources) -> tuple[PlannedRung, ...]:
             f"{given.ladder_file})"
         )
     return tuple(planned)
+
+
+def _refuse_unknown_methods(given: Sources) -> None:
+    """Refuse settings of a method that there is none of; one of the user's own need not be there.
+
+    Raises:
+        ConfigError: There are such settings.
+    """
+    if unknown := [name for name in given.profile.methods if name not in NAMES and ":" not in name]:
+        raise ConfigError(
+            f"methods: expected settings of {', '.join(NAMES)} or module:Class, found {unknown[0]} "
+            f"({given.profile_file})"
+        )
 
 
 def _spread(name: str, params: RungParams, given: Sources) -> Iterator[PlannedRung]:

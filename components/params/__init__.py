@@ -8,7 +8,7 @@ from components.params.advice import AdviceParams
 from components.params.agent import MCP, AgentParams, Limits
 from components.params.economics import EconomicsParams
 from components.params.ladder import BASE, FirstLookParams, LadderParams, RungParams
-from components.params.loading import Settings, changed, load, read_text, read_yaml
+from components.params.loading import Settings, changed, load, load_named, read_text, read_yaml
 from components.params.pipeline import (
     GateParams,
     HarvestParams,
@@ -92,5 +92,6 @@ __all__ = [
     "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams", "S3Params", "ScorerParams",
     "ServingParams", "Settings", "Shares", "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares",
     "SqlExecutionParams", "StorageParams", "TextRules", "TokenizerParams", "Traffic", "TrajectoryParams",
-    "UpstreamParams", "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_text", "read_yaml",
+    "UpstreamParams", "ValidationParams", "WatchParams", "Workload", "changed", "load", "load_named",
+    "read_text", "read_yaml",
 ]  # fmt: skip

@@ -77,6 +77,18 @@ def load(path: Path, model: type[Model], section: str | None = None) -> Model:
         raise ConfigError(explain(error, section, path)) from error
 
 
+def load_named(path: Path, model: type[Model]) -> Model:
+    """Read a YAML file whose setting `name` is the file's own: folders and the record go by it.
+
+    Raises:
+        ConfigError: As `load`, or it has another name, as a copy of another file has.
+    """
+    settings = load(path, model)
+    if (found := getattr(settings, "name", None)) != path.stem:
+        raise ConfigError(f"name: expected {path.stem}, as the file is called, found {found} ({path})")
+    return settings
+
+
 def changed(settings: Model, changes: Mapping[str, Any], field: str, path: Path) -> Model:
     """Settings with some of them replaced; the changes are from `field` in `path`.
 

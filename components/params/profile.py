@@ -86,6 +86,7 @@ class ApiParams(Settings):
         gt=0,
         exclude_if=lambda within_s: within_s is None,  # as for `tools`
         description="Of a request with all its attempts and waits, after which it is given up; None: no limit. "
+        "In a batch the wait for one of the `concurrency` places does not count. "
         "A server that answers by this API gives up in time for its callers anyway.",
     )
     limit_field: Literal["max_completion_tokens", "max_tokens"] = Field(
@@ -116,6 +117,14 @@ class LauncherParams(Settings):
     def _has_whom_to_share_with(self) -> "LauncherParams":
         if self.kind == "process" and self.strategy != "ddp":
             raise ValueError(f"strategy: expected ddp where kind is process, found {self.strategy}")
+        if self.kind == "process" and self.processes != 1:
+            raise ValueError(f"processes: expected 1 where kind is process, found {self.processes}")
+        return self
+
+    @model_validator(mode="after")
+    def _is_read_by_accelerate(self) -> "LauncherParams":
+        if self.kind != "accelerate" and self.config is not None:
+            raise ValueError(f"config: expected none where kind is {self.kind}, found {self.config}")
         return self
 
 

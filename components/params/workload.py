@@ -68,6 +68,17 @@ class FileSource(Settings):
     shares: Shares = Shares()
     encoding: str = "utf-8"
 
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str) -> str:
+        try:
+            b"a".decode(encoding)
+        except UnicodeError:  # of a known one: a byte is too little for UTF-16
+            return encoding
+        except (LookupError, ValueError) as error:
+            raise ValueError(f"expected an encoding of text that Python knows, found {encoding!r}") from error
+        return encoding
+
 
 class HuggingFaceSource(Settings):
     """Rows of a dataset on the Hugging Face hub, or in a local folder saved by `datasets`."""
@@ -147,7 +158,9 @@ class Workload(Settings):
         default=None, description="The scorer that watches RL and never rewards it."
     )
     probes: ProbeParams = ProbeParams()
-    slices: tuple[str, ...] = ()
+    slices: tuple[str, ...] = Field(
+        default=(), description="Some of source.columns.slices, or of the slices of a generator's first row."
+    )
     must_pass: tuple[MustPass, ...] = Field(
         default=(), description="Cases of which a challenger must not fail any at the gate."
     )

@@ -11,7 +11,7 @@ from components.evaluation.certificate import Exploit
 from components.evaluation.certify import Clerk
 from components.evaluation.certify_tries import TryTrial, tricks
 from components.opening import PROMPT_FILE
-from components.params import AgentParams, EngineParams, GeneratedSource, Workload, load
+from components.params import AgentParams, EngineParams, GeneratedSource, Workload, load_named
 from components.prompts import Prompt, load_prompt
 from components.records import Example, Record, Score, Trajectory
 from components.scorers import Failures, Outcome, Pair, build, score_all
@@ -109,7 +109,7 @@ def _workload(name: str) -> tuple[Workload, AgentParams]:
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in WORKLOADS.glob("*.yaml")))
         raise ConfigError(f"expected one of {known}, found {name} ({WORKLOADS})")
-    workload = load(path, Workload)
+    workload = load_named(path, Workload)
     if workload.agent is None:
         raise ConfigError(f"expected a workload with a section `agent`, found none ({path})")
     return workload, workload.agent

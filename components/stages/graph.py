@@ -28,7 +28,7 @@ from components.params import (
     Profile,
     ScorerParams,
     Settings,
-    load,
+    load_named,
 )
 from components.stages.answers import answers_folder
 from components.stages.audit import SUSPECTS, audit_folder
@@ -368,7 +368,7 @@ def _teacher_files(run: Run, rung: PlannedRung) -> Iterator[str]:
         yield from _weights(run) if any(member.makes == "prompt" for member in named) else ()
     if name := getattr(teacher, "profile", None):
         path = PROFILES / f"{name}.yaml"
-        folder = load(path, Profile).model.path
+        folder = load_named(path, Profile).model.path
         yield from (str(path), *([folder] if Path(folder).is_dir() else []))
 
 

@@ -40,11 +40,13 @@ from components.params import (
     Workload,
     changed,
     load,
+    load_named,
 )
 from components.prompts import Prompt, load_prompt
 from components.records import Example, Record, Rung, read_jsonl, read_record
 from components.scorers import build
 from components.stages.cases import cases_of, refuse_cases
+from components.stages.named import refuse_launcher, refuse_slices
 from components.tasks import attempted, open_environment
 
 PIPELINE = Path("params/pipeline.yaml")
@@ -105,10 +107,11 @@ class Run:
             ConfigError: There is no such run, or a file of its settings is missing or wrong.
         """
         pipeline = load(PIPELINE, Pipeline)
+        refuse_unknown(pipeline)
         workload_name, profile_name, ladder = parts(name, pipeline)
         entry = pipeline.runs.get(name, RunParams())
-        workload = load(WORKLOADS / f"{workload_name}.yaml", Workload)
-        profile = load(PROFILES / f"{profile_name}.yaml", Profile)
+        workload_file, profile_file = WORKLOADS / f"{workload_name}.yaml", PROFILES / f"{profile_name}.yaml"
+        workload, profile = load_named(workload_file, Workload), load_named(profile_file, Profile)
         path = LADDERS / f"{ladder}.yaml"
         climbed = load(path, LadderParams)
         run = cls(
@@ -121,7 +124,7 @@ class Run:
             first_look=climbed.first_look,
             rungs=plan(Sources(
                 climbed, workload, profile, entry.rungs, name,
-                path, PROFILES / f"{profile_name}.yaml", PIPELINE,
+                path, profile_file, PIPELINE,
             )),
             advice=pipeline.advice,
             certificate=pipeline.certificate,
@@ -131,9 +134,10 @@ class Run:
             retraining=pipeline.retraining,
             record=pipeline.record,
         )  # fmt: skip
-        for prompt in (*run.workload.prompts, run.workload.trained_prompt):
-            run.prompt(prompt)
-        refuse_cases(workload, run.columns, WORKLOADS / f"{workload_name}.yaml")
+        run.refuse_prompts()
+        refuse_cases(workload, run.columns, workload_file)
+        refuse_slices(workload, run.columns, workload_file)
+        refuse_launcher(profile.launcher, profile_file)
         run.refuse_decisions()
         run.prices.model(run.workload.incumbent)
         run.prices.machine(run.profile.machine)
@@ -156,6 +160,29 @@ class Run:
         name = f"{workload}-{profile}"
         usual = load(PIPELINE, Pipeline).runs.get(name, RunParams()).ladder
         return cls.load(name if ladder in (None, usual) else f"{name}-{ladder}")
+
+    def refuse_prompts(self) -> None:
+        """Refuse a setting that names a prompt which is missing, or does not fit the workload's input.
+
+        Raises:
+            ConfigError: There is such a setting.
+        """
+        second = self.workload.serving.routing.fallback
+        named = [
+            *(("prompts", prompt) for prompt in self.workload.prompts),
+            ("trained_prompt", self.workload.trained_prompt),
+            *([("serving.routing.fallback.prompt", second.prompt)] if second else []),
+            *(
+                (f"rungs.{rung.name}.settings.{setting}", prompt)
+                for rung in self.rungs
+                for setting, prompt in rung.named_prompts.items()
+            ),
+        ]
+        for setting, prompt in named:
+            try:
+                self.prompt(prompt)
+            except ConfigError as error:
+                raise ConfigError(f"{setting}: {error}") from error
 
     def refuse_decisions(self) -> None:
         """Refuse a first look at a ladder with a rewarded rung, which needs a certificate.
@@ -366,6 +393,24 @@ def parts(name: str, pipeline: Pipeline) -> tuple[str, str, str]:
         expected = f"files under {WORKLOADS} and {PROFILES} for WORKLOAD-PROFILE, or also {LADDERS} for the ladder"
         raise ConfigError(f"expected {expected}, found {'several' if matching else 'none'} for the run {name}")
     return matching[0]
+
+
+def refuse_unknown(pipeline: Pipeline) -> None:
+    """Refuse what the pipeline says of a run or a workload that there is none of.
+
+    Raises:
+        ConfigError: There is such an entry.
+    """
+    for name in pipeline.runs:
+        try:
+            parts(name, pipeline)
+        except ConfigError as error:
+            raise ConfigError(f"runs.{name}: {error} ({PIPELINE})") from error
+    for name in pipeline.certificate.override:
+        if not (WORKLOADS / f"{name}.yaml").is_file():
+            raise ConfigError(
+                f"certificate.override: expected workloads in {WORKLOADS}, found {name}, which is none ({PIPELINE})"
+            )
 
 
 def digest(*settings: Settings | str | int) -> str:

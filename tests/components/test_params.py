@@ -1,9 +1,11 @@
+import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from components.errors import ConfigError
-from components.params import GateParams, PretrainParams, Profile, Workload, load
+from components.params import FileSource, GateParams, PretrainParams, Profile, Workload, load
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -120,3 +122,26 @@ def test_bytes_that_are_not_text_are_reported_with_their_file(tmp_path: Path) ->
     path.write_bytes(b"alpha: \xff\n")
     with pytest.raises(ConfigError, match=r"expected YAML in UTF-8, found .*0xff.*gate\.yaml"):
         load(path, GateParams)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "said"),
+    [
+        ("{processes: 4}", "launcher: processes: expected 1 where kind is process, found 4 "),
+        ("{kind: torch, config: a.yaml}", "launcher: config: expected none where kind is torch, found a.yaml "),
+    ],
+)
+def test_a_launcher_s_setting_that_its_kind_does_not_read_is_refused(tmp_path: Path, launcher: str, said: str) -> None:
+    path = changed(tmp_path, "profiles/nano.yaml", "dev_examples:", f"launcher: {launcher}\ndev_examples:")
+    with pytest.raises(ConfigError, match=f"^{re.escape(said)}"):
+        load(path, Profile)
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "rot13", "a\0b"])
+def test_an_encoding_of_no_text_is_refused(encoding: str) -> None:
+    columns = {"input": ["text"], "output": {"label": "label"}}
+    settings = {"kind": "csv", "files": {"all": "rows.csv"}, "columns": columns}
+    with pytest.raises(ValidationError, match=r"encoding\n.*expected an encoding of text that Python knows, found"):
+        FileSource.model_validate({**settings, "encoding": encoding})
+    for known in ("utf-8", "utf-16", "cp1252", "Latin-1"):
+        assert FileSource.model_validate({**settings, "encoding": known}).encoding == known
