@@ -30,7 +30,7 @@ from components.stages.carrying import (
     remote_settings,
     travelling,
 )  # fmt: skip
-from components.stages.graph import RUNS, StageNode
+from components.stages.graph import RUNS, StageNode, nodes
 from components.stages.pod import needed
 from components.stages.run import Run, git_commit
 from flows.tasks import StageFailedError, opened, reproduce, unchanged
@@ -41,6 +41,7 @@ Machine = Literal["cpu", "gpu-train"]
 BY_DIGEST = re.compile(r"\A[^@\s]++@sha256:[0-9a-f]{64}")
 LOOK_S = 2.0
 LOOKS = 30  # attempts while Kubernetes is overloaded or away, such as during an upgrade of its control plane
+TRUSTED = "none_i_trust_the_code"
 _TOLD_LINES = 20
 _CONFLICT, _MISSING, _TOO_MANY, _BROKEN = 409, 404, 429, 500
 
@@ -84,9 +85,7 @@ def job(template: Path, name: str, command: list[str], environment: dict[str, st
     Raises:
         ConfigError: The template is missing, or names no image by its digest.
     """
-    if not template.is_file():
-        raise ConfigError(f"expected the template of a pool, found none ({template})")
-    content = json.loads(template.read_text(encoding="utf-8"))
+    content = _content(template)
     values = {
         field: given["default"] for field, given in content["variables"]["properties"].items() if "default" in given
     }
@@ -103,16 +102,53 @@ def job(template: Path, name: str, command: list[str], environment: dict[str, st
     return made
 
 
+def _content(template: Path) -> dict[str, Any]:
+    if not template.is_file():
+        raise ConfigError(f"expected the template of a pool, found none ({template})")
+    return json.loads(template.read_text(encoding="utf-8"))
+
+
+def refuse_without_sandbox(run: Run) -> None:
+    """Refuse a run whose scorers run generated code, if its pods let the sandbox make no namespaces.
+
+    Raises:
+        ConfigError: A pool has Kubernetes' own seccomp profile; one of another profile is taken at its word.
+    """
+    scorers = [params for params in (run.workload.scorer, run.workload.sealed_scorer) if params is not None]
+    if all("unit_tests" not in each.weighted or each.unit_tests.sandbox.isolation == TRUSTED for each in scorers):
+        return
+    for machine in sorted({machine_of(node) for node in nodes(run)}):
+        template = POOLS / f"{machine}.json"
+        if _seccomp(template) == "RuntimeDefault":
+            raise ConfigError(
+                "job_manifest.spec.template.spec.securityContext.seccompProfile.type: expected a profile under which "
+                f"the sandbox of unit_tests can make namespaces, found RuntimeDefault ({template})"
+            )
+
+
+def _seccomp(template: Path) -> str | None:
+    """The seccomp profile of a pool's container, None if it has none.
+
+    Raises:
+        ConfigError: The template is missing.
+    """
+    pod = _content(template)["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    contexts = [each.get("securityContext", {}) for each in (pod["containers"][0], pod)]
+    return next((context["seccompProfile"]["type"] for context in contexts if "seccompProfile" in context), None)
+
+
 def on_the_cluster(run: Run, node: StageNode, cluster: Cluster) -> None:
     """Run a stage on the cluster, unless nothing changed or it was done before, and fetch its outputs.
 
     Raises:
+        ConfigError: The run needs a sandbox that its pods do not allow.
         StageFailedError: The stage failed; it has logged why.
         ServiceError: Kubernetes refuses, or the stage left no outputs.
     """
     if unchanged(run, [node.name]):
         log.info("%s: nothing changed.", node.name)
         return
+    refuse_without_sandbox(run)
     with opened() as repo:
         if not was_done(repo, run, node):
             _do(repo, run, node, cluster)

@@ -1,7 +1,10 @@
 """What runs Gradus on a cluster is what Kubernetes takes: every field by name and kind, by its client's models."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import yaml
 from kubernetes.client import models
 
 from flows.cluster import job
+from tests.shared_storage import needs_s3, s3_service
 
 ROOT = Path(__file__).resolve().parents[1]
 K8S, DOCKER = ROOT / "infra/k8s", ROOT / "infra/docker"
@@ -172,10 +176,53 @@ def test_images_start_from_a_named_digest_and_end_without_root(path: Path) -> No
 def test_what_compose_starts_has_no_image_and_no_password_by_default() -> None:
     text = (ROOT / "infra/compose.yaml").read_text(encoding="utf-8")
     services = yaml.safe_load(text)["services"]
-    assert services.keys() == {"postgres", "s3", "mlflow", "prefect"}
+    assert services.keys() == {"postgres", "s3", "bucket", "mlflow", "prefect"}
     assert all(service["image"].startswith("${") for service in services.values())
     assert ":-" not in text
     assert all("127.0.0.1:" in port for service in services.values() for port in service.get("ports", ()))
+
+
+@pytest.mark.parametrize(("service", "address"), [
+    ("mlflow", "MLFLOW_BACKEND_STORE_URI"), ("prefect", "PREFECT_API_DATABASE_CONNECTION_URL"),
+])  # fmt: skip
+def test_the_password_of_composes_databases_may_have_any_character(service: str, address: str) -> None:
+    from sqlalchemy.engine import make_url
+
+    given = {"POSTGRES_PASSWORD": "p@ss/w:rd#%?"}
+    text = (ROOT / "infra/compose.yaml").read_text(encoding="utf-8")
+    environment = yaml.safe_load(text)["services"][service]["environment"]
+    environment = {
+        name: re.sub(r"\$\{(\w+)[^}]*\}", lambda of: given.get(of[1], of[1]), value)
+        for name, value in environment.items()
+    }
+    url = make_url(environment[address])
+    assert (url.username, url.password, url.host, url.port) == ("gradus", None, "postgres", None)
+    assert environment["PGPASSWORD"] == given["POSTGRES_PASSWORD"]
+
+
+@needs_s3
+def test_compose_makes_the_bucket_that_mlflows_files_go_to_once() -> None:
+    services = yaml.safe_load((ROOT / "infra/compose.yaml").read_text(encoding="utf-8"))["services"]
+    (destination,) = [word for word in services["mlflow"]["command"] if word.startswith("--artifacts-destination=")]
+    bucket = destination.removeprefix("--artifacts-destination=s3://").partition("/")[0]
+    assert services["mlflow"]["depends_on"]["bucket"] == {"condition": "service_completed_successfully"}
+    python, *arguments = services["bucket"]["command"]
+    assert python == "python"
+    with s3_service("another") as service:
+        for _ in range(2):
+            subprocess.run([sys.executable, *arguments], env={**os.environ, **service.environment}, check=True)
+        assert [each["Name"] for each in service.client.list_buckets()["Buckets"]] == ["another", bucket]
+
+
+def test_a_pod_that_climbs_reaches_kubernetes_by_its_ports_before_and_behind_the_service() -> None:
+    reached = {
+        (name, port["port"])
+        for name in ("names-record-and-storage", "climb")
+        for rule in manifests()[f"NetworkPolicy/{name}"]["spec"]["egress"]
+        for port in rule["ports"]
+    }
+    assert {("names-record-and-storage", 443), ("climb", 6443)} <= reached
+    assert ("names-record-and-storage", 6443) not in reached  # stages and servers ask Kubernetes for nothing
 
 
 def allowed_hosts(place: str) -> list[str]:

@@ -7,11 +7,12 @@ are made in a file of their own, which gets the record's name when it is whole.
 import errno
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 # What disks say that know no second name of a file, such as exFAT's and some of a network.
-NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
 PREFIX = ".mlflow-"  # of folders in which a record is made; a kill leaves one
 
 
@@ -31,12 +32,22 @@ def create(database: Path) -> None:
         made, whole = Path(folder) / "made.db", Path(folder) / "whole.db"
         MlflowClient(tracking_uri=f"sqlite:///{made}").search_experiments(max_results=1)
         shutil.copyfile(made, whole)  # MLflow keeps the other one open
-        try:
-            os.link(whole, database)
-        except FileExistsError:
-            pass  # another process was faster
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-            if not database.exists():
-                whole.rename(database)
+        with suppress(FileExistsError):  # another process was faster
+            give_name(whole, database)
+
+
+def give_name(whole: Path, name: Path) -> None:
+    """Give a file that is whole its name on the same disk; the one before may stay as a second name.
+
+    Raises:
+        FileExistsError: There is such a file, which stays as it is.
+        OSError: The disk refuses.
+    """
+    try:
+        os.link(whole, name)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if name.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(name)) from error
+        whole.rename(name)

@@ -14,11 +14,10 @@ from typing import Any
 
 from components.registry.redaction import redact
 from components.registry.store import connect, expecting, tracking_uri
-from components.registry.traces import MOST_ID, PREVIEW_CHARACTERS
+from components.registry.traces import EXAMPLE_TAG, MOST_ID, PREVIEW_CHARACTERS, remove_traces, traces_that
 
 RUN_TYPE = {"mlflow.runType": "genai_evaluate"}  # makes MLflow list a run among the evaluations
 _PIECE = 100  # traces per call
-_MOST_SHOWN = 50_000  # traces per run, more than `record.rows` allows
 
 
 @dataclass(frozen=True)
@@ -47,34 +46,14 @@ def store_rows(run_id: str, rows: Sequence[Row]) -> int:
     with expecting(f"the evaluation of run {run_id} to be recorded"):
         experiment = str(client.get_run(run_id).info.experiment_id)
         by_id = {_trace_id(run_id, row): row for row in rows}
-        stored = _stored_ids(client, experiment, run_id)
-        _remove(client, experiment, sorted(stored - by_id.keys()))
+        of_run = traces_that(client, experiment, f"metadata.`mlflow.sourceRun` = '{run_id}'")
+        stored = {trace.info.trace_id for trace in of_run}
+        remove_traces(client, experiment, sorted(stored - by_id.keys()))
         new = {trace_id: row for trace_id, row in by_id.items() if trace_id not in stored}
         _write(experiment, run_id, new)
         for name, value in RUN_TYPE.items():
             client.set_tag(run_id, name, value)
     return len(new)
-
-
-def _stored_ids(client: Any, experiment: str, run_id: str) -> set[str]:
-    """The ids of a run's traces."""
-    trace_ids: set[str] = set()
-    token: str | None = None
-    while len(trace_ids) < _MOST_SHOWN:
-        page = client.search_traces(
-            locations=[experiment], filter_string=f"metadata.`mlflow.sourceRun` = '{run_id}'", max_results=500,
-            page_token=token, include_spans=False,
-        )  # fmt: skip
-        trace_ids |= {trace.info.trace_id for trace in page}
-        token = page.token
-        if not token:
-            break
-    return trace_ids
-
-
-def _remove(client: Any, experiment: str, trace_ids: Sequence[str]) -> None:
-    for start in range(0, len(trace_ids), _PIECE):
-        client.delete_traces(experiment, trace_ids=list(trace_ids[start : start + _PIECE]))
 
 
 def _write(experiment: str, run_id: str, rows: Mapping[str, Row]) -> None:
@@ -105,7 +84,7 @@ def _info(experiment: str, run_id: str, trace_id: str, row: Row, now_ms: int) ->
         response_preview=redact(row.output)[:PREVIEW_CHARACTERS],
         client_request_id=row.example_id[:MOST_ID],
         trace_metadata={TraceMetadataKey.SOURCE_RUN: run_id, TraceMetadataKey.TOKEN_USAGE: json.dumps(usage)},
-        tags={TraceTagKey.TRACE_NAME: "evaluation", "gradus.example": row.example_id},
+        tags={TraceTagKey.TRACE_NAME: "evaluation", EXAMPLE_TAG: row.example_id},
         assessments=_assessments(run_id, trace_id, row),
     )
 

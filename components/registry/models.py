@@ -7,7 +7,10 @@ over a local base reloads with random weights, and MLflow only prints a report.
 
 import re
 import shutil
+import tempfile
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +20,7 @@ from components.models import folder_digest
 from components.opening import Artifact
 from components.records import Makes, Message, Observation, read_jsonl
 from components.registry.candidate import COST_TAG, Candidate, description, refuse_unfit, version_tags
+from components.registry.moved import local_folder
 from components.registry.store import absent, connect, expecting, tracking_uri
 
 Alias = Literal["champion", "candidate"]  # of a winner; which candidate becomes the canary is the release's to decide
@@ -26,6 +30,8 @@ REFERENCE_FOLDER, REFERENCE = "reference", "reference.jsonl"
 DIGEST_TAG, VERIFIED_TAG = "gradus.digest", "gradus.verified"
 BEFORE_TAG = "gradus.before_previous"  # a model's tag: the target of the alias `previous` before its last move
 COPIES = Path("state/models")  # local copies of versions that a server stores
+PART = ".part"  # behind the name of a folder whose files are still being fetched
+PART_KEPT_S = 86_400
 _ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[\w-]+))")
 
 Generate = Callable[[Path, Sequence[Sequence[Message]]], Sequence[str]]
@@ -380,23 +386,32 @@ def _fetched(address: str) -> tuple[Path, Any]:
     return folder, version
 
 
-def local_folder(source: str) -> Path | None:
-    """The folder that a local address names, None for a server's address."""
-    from mlflow.utils.file_utils import local_file_uri_to_path
-
-    scheme, colon, _ = source.partition(":")
-    return Path(local_file_uri_to_path(source)) if scheme == "file" or not colon else None
-
-
 def _copy(source: str, folder: Path) -> Path:
-    """Fetch a server's files next to `folder`, then move them there; a version's files never change."""
+    """Fetch a server's files next to `folder`, then move them there; a version's files never change.
+
+    Each process fetches into a folder of its own; the first that is done gives it the name.
+    """
     from mlflow.artifacts import download_artifacts
 
     if folder.is_dir():
         return folder
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    fetched = Path(download_artifacts(artifact_uri=source, dst_path=str(part), tracking_uri=tracking_uri()))
-    fetched.replace(folder)
-    shutil.rmtree(part, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _drop_left_parts(folder.parent)
+    part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=PART, dir=folder.parent))
+    try:
+        fetched = Path(download_artifacts(artifact_uri=source, dst_path=str(part), tracking_uri=tracking_uri()))
+        fetched.replace(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process was faster
+            raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return folder
+
+
+def _drop_left_parts(parent: Path) -> None:
+    """Remove what processes that were killed had fetched, long after they began."""
+    for part in parent.glob(f"*{PART}"):
+        with suppress(FileNotFoundError):  # another process removes it too
+            if time.time() - part.stat().st_mtime > PART_KEPT_S:
+                shutil.rmtree(part, ignore_errors=True)

@@ -1,12 +1,13 @@
 """Records whose folder was copied, moved or restored: MLflow stores absolute addresses, which must be updated.
 
 Decides which addresses belong to the record itself: those under an artifact folder with the name that Gradus uses next
-to the database.
+to the database. Addresses in buckets and of servers are never among them.
 """
 
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ARTIFACTS = "mlflow-artifacts"  # the folder next to the database
 # Where MLflow stores addresses of files: table, column, and the rows that have one.
@@ -40,17 +41,18 @@ def relocate(database: Path, artifacts: Path) -> int:
 
 
 def _elsewhere(opened: sqlite3.Connection, artifacts: Path) -> set[str]:
-    """The artifact folders that experiments name, except this one (under any of its names)."""
+    """The local artifact folders that experiments name, except this one (under any of its names)."""
     locations = {str(location) for (location,) in opened.execute("SELECT artifact_location FROM experiments")}
-    folders = {location.rpartition("/")[0] for location in locations}
+    named = {address: local_folder(address) for address in (location.rpartition("/")[0] for location in locations)}
     return {
-        folder
-        for folder in folders
-        if folder.endswith(f"/{ARTIFACTS}") and _path(folder).resolve() != artifacts.resolve()
+        address
+        for address, folder in named.items()
+        if folder is not None and address.endswith(f"/{ARTIFACTS}") and folder.resolve() != artifacts.resolve()
     }
 
 
-def _path(address: str) -> Path:
+def local_folder(address: str) -> Path | None:
+    """The folder that a local address names, None for a bucket's or a server's."""
     from mlflow.utils.file_utils import local_file_uri_to_path
 
-    return Path(local_file_uri_to_path(address))
+    return Path(local_file_uri_to_path(address)) if urlsplit(address).scheme in ("", "file") else None

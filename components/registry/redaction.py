@@ -15,8 +15,11 @@ _SECRET_SETTING = re.compile(
     r"|(?:access|auth|bearer|hf|github|session|refresh)[_\-]?token)(?:$|[_.\-])|(?:^|\.)token$",
     re.IGNORECASE,
 )
+# PGPASSWORD has no `_` before its password; PWD and OLDPWD are folders, PGPASSFILE names a file.
 _SECRET_VARIABLE = re.compile(
-    r"(?:^|_)(?:API)?(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|AUTH_STRING)(?:$|_)", re.IGNORECASE
+    r"(?:PASSWORD|PASSWD|PASSPHRASE|(?:^|_)(?:API)?(?:KEY|TOKEN|SECRET|CREDENTIALS?|AUTH_STRING))(?:$|_)"
+    r"|_(?:PASS|PWD|CONNECTION_STRING)$",
+    re.IGNORECASE,
 )
 _PASSWORD_IN_ADDRESS = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
 

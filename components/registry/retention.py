@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from components.records import choices_id, request_id
-from components.registry.models import ARTIFACT, COPIES, local_folder
+from components.registry.models import ARTIFACT, COPIES
+from components.registry.moved import local_folder
 from components.registry.store import connect, expecting
-from components.registry.traces import mlflow_trace_id
-
-_PAGE = 500
-_PIECE = 100  # trace ids per call
-_EXAMPLE_TAG = "gradus.example"  # the example that a row of an evaluation shows
+from components.registry.traces import EXAMPLE_TAG, PAGE, mlflow_trace_id, remove_traces, traces_that
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ def old_traces(workload: str, before: float) -> int:
     with expecting(f"the traces of {workload}"):
         if experiment is None:
             return 0
-        return sum(1 for _ in _traces(client, experiment, f"timestamp_ms < {int(before * 1000)}"))
+        return sum(1 for _ in traces_that(client, experiment, f"timestamp_ms < {int(before * 1000)}"))
 
 
 def remove_old_traces(workload: str, before: float) -> int:
@@ -49,9 +46,9 @@ def remove_old_traces(workload: str, before: float) -> int:
     experiment = _experiment(client, workload)
     with expecting(f"old traces of {workload} to be removed"):
         while experiment is not None:
-            went = client.delete_traces(experiment, max_timestamp_millis=int(before * 1000), max_traces=_PAGE)
+            went = client.delete_traces(experiment, max_timestamp_millis=int(before * 1000), max_traces=PAGE)
             gone += went
-            if went < _PAGE:
+            if went < PAGE:
                 break
     return gone
 
@@ -65,7 +62,7 @@ def forget_traces(workload: str, names: Collection[str]) -> int:
     client = connect()
     experiment, trace_ids = _experiment(client, workload), [mlflow_trace_id(name) for name in sorted(names)]
     with expecting(f"traces of {workload} to be removed"):
-        return 0 if experiment is None else _delete(client, experiment, trace_ids)
+        return 0 if experiment is None else remove_traces(client, experiment, trace_ids)
 
 
 def forget_rows(workload: str, example: str) -> int:
@@ -77,13 +74,13 @@ def forget_rows(workload: str, example: str) -> int:
         RegistryError: The record is unavailable, or refuses.
     """
     client = connect()
-    experiment, wanted = _experiment(client, workload), f"tags.`{_EXAMPLE_TAG}` LIKE '{example}%'"
+    experiment, wanted = _experiment(client, workload), f"tags.`{EXAMPLE_TAG}` LIKE '{example}%'"
     with expecting(f"rows of evaluations of {workload} to be removed"):
         if experiment is None:
             return 0
-        named = {trace.info.trace_id: trace.info.tags[_EXAMPLE_TAG] for trace in _traces(client, experiment, wanted)}
+        named = {trace.info.trace_id: trace.info.tags[EXAMPLE_TAG] for trace in traces_that(client, experiment, wanted)}
         gone = [trace_id for trace_id, name in named.items() if example in (request_id(name), choices_id(name))]
-        return _delete(client, experiment, gone)
+        return remove_traces(client, experiment, gone)
 
 
 def run_files(workload: str) -> Iterator[tuple[str, Path]]:
@@ -155,24 +152,6 @@ def remove_version(version: Idle) -> None:
 def _idle(workload: str, version: Any, needed: Collection[str]) -> Idle:
     folder = None if str(version.source) in needed else local_folder(str(version.source))
     return Idle(workload, int(version.version), folder)
-
-
-def _traces(client: Any, experiment: str, wanted: str) -> Iterator[Any]:
-    """All traces that a filter selects, without their spans."""
-    token: str | None = None
-    while True:
-        page = client.search_traces(
-            locations=[experiment], filter_string=wanted, max_results=_PAGE, page_token=token, include_spans=False
-        )
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def _delete(client: Any, experiment: str, trace_ids: list[str]) -> int:
-    pieces = [trace_ids[start : start + _PIECE] for start in range(0, len(trace_ids), _PIECE)]
-    return sum(client.delete_traces(experiment, trace_ids=piece) for piece in pieces)
 
 
 def _runs(client: Any, experiment: str) -> Iterator[Any]:

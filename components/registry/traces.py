@@ -9,7 +9,7 @@ import base64
 import hashlib
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from components.records import Feedback, Scored, Trace, production_record
@@ -17,6 +17,8 @@ from components.registry.runs import experiment_id
 from components.registry.store import connect, expecting, tracking_uri
 
 MOST_LOOKED_UP = 200  # traces per request
+PAGE, _PIECE = 500, 100  # traces of a search, and trace ids of a removal
+EXAMPLE_TAG = "gradus.example"  # the example that a row of an evaluation shows
 MOST_ID = 50  # characters of a caller's id that MLflow keeps; PostgreSQL refuses more
 PREVIEW_CHARACTERS = 1_000  # what MLflow's list of traces shows
 SOURCES = {"scorer": "CODE", "feedback": "HUMAN", "judge": "LLM_JUDGE"}
@@ -36,6 +38,25 @@ def store_traces(segment: str, lines: list[str]) -> None:
         for workload in {trace.workload for trace in traces}:
             _write(experiment_id(client, workload), [trace for trace in traces if trace.workload == workload])
     assess([record for record in records if not isinstance(record, Trace)])
+
+
+def traces_that(client: Any, experiment: str, wanted: str) -> Iterator[Any]:
+    """All traces of an experiment that MLflow's filter `wanted` selects, without their spans."""
+    token: str | None = None
+    while True:
+        page = client.search_traces(
+            locations=[experiment], filter_string=wanted, max_results=PAGE, page_token=token, include_spans=False
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def remove_traces(client: Any, experiment: str, trace_ids: Sequence[str]) -> int:
+    """Remove traces by MLflow's ids, with their assessments; return how many there were."""
+    pieces = [list(trace_ids[start : start + _PIECE]) for start in range(0, len(trace_ids), _PIECE)]
+    return sum(client.delete_traces(experiment, trace_ids=piece) for piece in pieces)
 
 
 def assess(records: Sequence[Feedback | Scored]) -> int:

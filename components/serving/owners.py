@@ -15,6 +15,7 @@ from pathlib import Path
 
 from components.errors import DataError
 from components.params import FeedbackParams
+from components.registry.created import give_name
 from components.serving.access import Keys
 from components.serving.refusals import RequestError
 
@@ -47,9 +48,9 @@ def salt(path: Path) -> bytes:
             file.flush()
             os.fsync(file.fileno())
         try:
-            os.link(part, path)  # complete or not at all, and only the first process's
+            give_name(part, path)  # complete or not at all, and only the first process's
         finally:
-            part.unlink()
+            part.unlink(missing_ok=True)
     except FileExistsError:
         pass
     try:

@@ -22,6 +22,7 @@ import yaml
 from components.data.versions import git
 from components.errors import ConfigError, DataError
 from components.records import Record, read_record
+from components.registry.created import give_name
 
 MANIFEST, BUNDLE = "backup.json", "backup.bundle"  # names that no project uses
 LEFT_OUT = (
@@ -34,6 +35,7 @@ CACHES = frozenset({"__pycache__", ".pytest_cache", ".ruff_cache", ".import_lint
 BESIDE = ("-wal", "-shm", "-journal", ".part")  # a database's side files, or half-written files
 FIRST = ("state/spool",)  # its records move to the lake: if that were read first, some would be in neither
 _SQLITE = b"SQLite format 3\0"
+LOCKED_S = 60.0  # for which a database that another process keeps to itself is waited for
 log = logging.getLogger(__name__)
 
 
@@ -47,10 +49,11 @@ class Manifest(Record):
 def backup(project: Path, file: Path) -> Manifest:
     """Write a project to a file, readable only by its owner; complete or not at all.
 
-    Databases are copied by SQLite's own backup, so that a service may write meanwhile.
+    Databases are copied by SQLite's own backup, so that a service may write meanwhile; one that is damaged is copied
+    as it is, and named in the log.
 
     Raises:
-        ConfigError: The file exists, or cannot be written.
+        ConfigError: The file exists, or cannot be written, or a process keeps a database to itself.
     """
     if file.exists():
         raise ConfigError(f"expected a new file for the backup, found {file}; nothing is overwritten")
@@ -58,7 +61,7 @@ def backup(project: Path, file: Path) -> Manifest:
     try:
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw:
             manifest = _written(project, raw, leave_out={file.resolve(), part.resolve()})
-        os.link(part, file)  # fails if it was created meanwhile
+        give_name(part, file)  # fails if it was created meanwhile
     except OSError as error:
         raise ConfigError(f"expected a file that can be written for the backup, found {error} ({file})") from error
     finally:
@@ -163,8 +166,8 @@ def _repository(project: Path) -> bool:
 
 
 def _bundle(project: Path, file: Path) -> str:
-    """Bundle all branches of git in one file; returns HEAD, empty if the project is no repository."""
-    if not _repository(project):
+    """Bundle all branches of git in one file; returns HEAD, empty if the project is no repository or has no commit."""
+    if not _repository(project) or not git(project, "rev-list", "--all", "--max-count=1"):
         return ""
     git(project, "bundle", "create", "--quiet", str(file), "--all")
     branch = git(project, "branch", "--show-current")
@@ -182,17 +185,36 @@ def _add(archive: tarfile.TarFile, name: str, path: Path, scratch: Path) -> str 
     """Add a consistent copy of a file to the archive; returns its digest, None if the file has gone meanwhile."""
     copy = scratch / "copy"
     try:
-        if _is_database(path):
-            copy.unlink(missing_ok=True)
-            with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
-                source.backup(target)
-        else:
+        if not _is_database(path) or not _copied(path, copy):
             shutil.copyfile(path, copy)
         copy.chmod(path.stat().st_mode & 0o700)
     except FileNotFoundError:
         return None
     archive.add(copy, name)
     return _digest(copy)
+
+
+def _copied(path: Path, copy: Path) -> bool:
+    """Whether SQLite made a copy of a database; a damaged one is named in the log.
+
+    Raises:
+        ConfigError: A process keeps it to itself, or SQLite cannot open it.
+    """
+
+    def refuse_locked(status: int, *_: int) -> None:
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):  # SQLite would try without end
+            raise sqlite3.OperationalError(f"database is locked for more than {LOCKED_S:g} s")
+
+    copy.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(path, timeout=LOCKED_S)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target, progress=refuse_locked)
+    except sqlite3.OperationalError as error:
+        raise ConfigError(f"expected a database that can be read for the backup, found {error} ({path})") from error
+    except sqlite3.DatabaseError as error:
+        log.warning("%s is in the backup as it is: expected a database of SQLite, found %s.", path, error)
+        return False
+    return True
 
 
 def _digest(path: Path) -> str:

@@ -21,6 +21,7 @@ from components.errors import ConfigError, DataError
 from components.stages.graph import RUNS, StageNode, nodes, read_by_all
 from components.stages.run import Run
 from components.training.checkpoints import STATE as TRAINER_STATE
+from components.training.checkpoints import read_state
 
 OWN_CODE = ("components", "flows", "monitoring")
 SETTINGS = ("params", ".dvcignore", ".gitignore", ".dvc/config")
@@ -28,7 +29,7 @@ CARRIED = ("url", "endpointurl", "region", "use_ssl", "ssl_verify")  # settings 
 NAME = "carried"
 OURS, ARCHIVES, WORK = "gradus", "archives", "work"  # our folder in the remote, and its subfolders
 OWN, BESIDE = "own", "beside"  # a stage's work folder, and files beside it that all stages of a run share
-CHECKPOINT = "checkpoint-"
+CHECKPOINT, BEST = "checkpoint-", "best-"  # before the step of a training's folders
 ANSWERS = ("taught-*.jsonl", "samples-*.jsonl", "spent-*.json")  # of teachers, of sampled models; what teachers took
 REWRITTEN = (".json", ".jsonl")  # may change without changing size
 
@@ -125,25 +126,44 @@ class Remote:
             raise DataError(f"expected {kind} {name} in DVC's remote, found none ({self.root})") from error
 
     def push_work(self, folder: Path, key: str) -> None:
-        """Send what a training has saved so far: its complete checkpoints, with the file that completes each one last.
+        """Send what a training has saved so far: its latest complete checkpoint, with the file that completes it last.
 
-        Complete checkpoints do not change; other files are sent again when they do. Answers that were paid for before
-        the training are sent too, and what they took; they are beside its folder.
+        Then the remote loses earlier checkpoints, and best weights that the folder no longer has. Complete checkpoints
+        do not change; other files are sent again when they do. Answers that were paid for before the training are sent
+        too, and what they took; they are beside its folder.
         """
-        files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_torn(path, folder))
-        for path in sorted(files, key=lambda path: path.name == TRAINER_STATE):
-            self._push(path, self.fs.join(self.root, WORK, key, OWN, path.relative_to(folder).as_posix()))
+        latest = _latest(folder)
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and _is_sent(path, folder, latest))
+        for path in files:
+            self._push(path, self._place(key, OWN, path.relative_to(folder).as_posix()))
         for path in sorted(path for pattern in ANSWERS for path in folder.parent.glob(pattern)):
-            self._push(path, self.fs.join(self.root, WORK, key, BESIDE, path.name))
+            self._push(path, self._place(key, BESIDE, path.name))
+        if latest is not None and latest == _latest(folder):  # else the trainer may have begun to delete it
+            self._complete(folder, key, latest, {path.relative_to(folder).parts[0] for path in files})
 
-    def _push(self, path: Path, to: str) -> None:
-        with suppress(FileNotFoundError):  # the trainer deleted it meanwhile
+    def _complete(self, folder: Path, key: str, latest: str, kept: set[str]) -> None:
+        """Send the file that completes the latest checkpoint; once it is there, delete what the folder has no more."""
+        to = self._place(key, OWN, f"{latest}/{TRAINER_STATE}")
+        before = to in self.sent
+        if not self._push(folder / latest / TRAINER_STATE, to) or before:
+            return
+        for name, path in self._work(key, OWN).items():
+            top = name.partition("/")[0]
+            if top.startswith((CHECKPOINT, BEST)) and top not in {*kept, latest}:
+                self.fs.remove(path)
+                self.sent.pop(path, None)
+
+    def _push(self, path: Path, to: str) -> bool:
+        """Send a file unless the remote has its current version; False if the trainer deleted it meanwhile."""
+        with suppress(FileNotFoundError):
             state = path.stat()
             mark = (state.st_mtime_ns, state.st_size)
             if not self._has(path, to, mark):
                 self.fs.makedirs(self.fs.parent(to), exist_ok=True)
                 self.fs.put_file(str(path), to)
             self.sent[to] = mark
+            return True
+        return False
 
     def _has(self, path: Path, to: str, mark: tuple[int, int]) -> bool:
         """Whether the remote has the file's current version."""
@@ -154,13 +174,32 @@ class Remote:
         return f"/{OWN}/{CHECKPOINT}" in to or path.suffix not in REWRITTEN
 
     def pull_work(self, folder: Path, key: str) -> None:
-        """Fetch what an unfinished training has saved."""
-        for part, place in ((OWN, folder), (BESIDE, folder.parent)):
-            root = self.fs.join(self.root, WORK, key, part)
-            for path in self.fs.find(root) if self.fs.exists(root) else ():
-                to = place / self.fs.relpath(path, root)
-                to.parent.mkdir(parents=True, exist_ok=True)
-                self.fs.get_file(path, str(to))
+        """Fetch what an unfinished training has saved; of its checkpoints, the latest one that is complete."""
+        for name, path in self._work(key, BESIDE).items():
+            self._fetch(path, folder.parent / name)
+        own = self._work(key, OWN)
+        for name, path in own.items():
+            if not name.startswith(CHECKPOINT):
+                self._fetch(path, folder / name)
+        for checkpoint in _latest_first(name.partition("/")[0] for name in own if name.endswith(f"/{TRAINER_STATE}")):
+            for name, path in own.items():
+                if name.startswith(f"{checkpoint}/"):
+                    self._fetch(path, folder / name)
+            if read_state(folder / checkpoint):
+                return
+
+    def _fetch(self, path: str, to: Path) -> None:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        self.fs.get_file(path, str(to))
+
+    def _place(self, key: str, part: str, name: str) -> str:
+        return self.fs.join(self.root, WORK, key, part, name)
+
+    def _work(self, key: str, part: str) -> dict[str, str]:
+        """The files of a training that the remote has: the name of each in its folder, and its path."""
+        root = self.fs.join(self.root, WORK, key, part)
+        found = self.fs.find(root) if self.fs.exists(root) else ()
+        return {self.fs.relpath(path, root): path for path in found}
 
     def drop_work(self, key: str) -> None:
         """Delete the checkpoints of a finished training."""
@@ -169,10 +208,22 @@ class Remote:
             self.fs.remove(path)
 
 
-def _is_torn(path: Path, folder: Path) -> bool:
-    """Whether a file belongs to an incomplete checkpoint."""
-    top = folder / path.relative_to(folder).parts[0]
-    return top.is_dir() and top.name.startswith(CHECKPOINT) and not (top / TRAINER_STATE).is_file()
+def _is_sent(path: Path, folder: Path, latest: str | None) -> bool:
+    """Whether a file is sent as soon as it is there: neither another checkpoint's nor the one that completes it."""
+    top = path.relative_to(folder).parts[0]
+    return not top.startswith(CHECKPOINT) or (top == latest and path != folder / top / TRAINER_STATE)
+
+
+def _latest(folder: Path) -> str | None:
+    """The name of a training's latest complete checkpoint."""
+    names = _latest_first(path.name for path in folder.glob(f"{CHECKPOINT}*"))
+    return next((name for name in names if read_state(folder / name)), None)
+
+
+def _latest_first(names: Iterable[str]) -> list[str]:
+    """The names of checkpoints, each once, by falling step."""
+    steps = {int(step) for name in names if (step := name.removeprefix(CHECKPOINT)).isdecimal()}
+    return [f"{CHECKPOINT}{step}" for step in sorted(steps, reverse=True)]
 
 
 def digest_of(content: bytes) -> str:

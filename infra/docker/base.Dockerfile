@@ -23,7 +23,7 @@ RUN /opt/gradus/bin/python -m pip install --no-deps --no-build-isolation . \
   && find /opt/gradus -name __pycache__ -prune -exec rm -rf {} +
 
 FROM ${PYTHON}
-RUN apt-get update && apt-get install --yes --no-install-recommends git && rm -rf /var/lib/apt/lists/* \
+RUN apt-get update && apt-get install --yes --no-install-recommends git bubblewrap && rm -rf /var/lib/apt/lists/* \
   && groupadd --gid 10001 gradus && useradd --uid 10001 --gid 10001 --create-home gradus
 COPY --from=build /opt/gradus /opt/gradus
 ENV PATH=/opt/gradus/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/project \

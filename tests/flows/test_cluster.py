@@ -10,14 +10,17 @@ import sys
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from components.errors import ConfigError, ServiceError
 from components.stages.graph import StageNode
-from flows.cluster import POOLS, Cluster, job, submit, wait
+from components.stages.run import Run
+from flows.cluster import POOLS, Cluster, job, on_the_cluster, refuse_without_sandbox, submit, wait
 from flows.tasks import StageFailedError
 from tests.flows.conftest import RUN, Project, wait_until
 from tests.flows.kubernetes_api import Api, serving
@@ -62,6 +65,62 @@ def test_every_variable_of_a_template_is_used_and_every_placeholder_is_a_variabl
 def test_a_missing_template_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected the template of a pool"):
         job(tmp_path / "cpu.json", "x", [], {})
+
+
+def with_profile(folder: Path, pool: str, of: str, profile: dict[str, str] | None) -> None:
+    """Give the pod or the container of a pool another seccomp profile, or none."""
+    path = folder / POOLS / f"{pool}.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    pod = content["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    context = (pod if of == "pod" else pod["containers"][0])["securityContext"]
+    context.pop("seccompProfile", None)
+    if profile is not None:
+        context["seccompProfile"] = profile
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+OWN_PROFILE = {"type": "Localhost", "localhostProfile": "namespaces.json"}
+
+
+@pytest.mark.parametrize(
+    ("profiles", "refused"),
+    [
+        ([], True), ([("cpu", "pod", None)], False), ([("cpu", "pod", OWN_PROFILE)], False),
+        ([("cpu", "container", OWN_PROFILE)], False), ([("gpu-train", "pod", OWN_PROFILE)], True),
+        ([("cpu", "pod", OWN_PROFILE), ("cpu", "container", {"type": "RuntimeDefault"})], True),
+    ],
+)  # fmt: skip
+def test_generated_code_is_refused_before_the_first_job_where_pods_let_it_have_no_sandbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profiles: list[tuple[str, str, Any]], refused: bool
+) -> None:
+    run = Run.of("snippets", "nano")
+    shutil.copytree(ROOT / POOLS, tmp_path / POOLS)
+    for pool, of, profile in profiles:
+        with_profile(tmp_path, pool, of, profile)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("flows.cluster.unchanged", lambda *_: False)
+    monkeypatch.setattr("flows.cluster.opened", _no_repository)
+    expected = r"found RuntimeDefault \(infra/k8s/pools/cpu\.json\)" if refused else "the repository was opened"
+    with pytest.raises(ConfigError, match=expected):
+        on_the_cluster(run, NODE, Cluster(None, None, Exception))
+
+
+def _no_repository() -> None:
+    raise ConfigError("the repository was opened")
+
+
+def test_code_that_is_trusted_and_answers_that_are_no_code_need_no_sandbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snippets, triage = Run.of("snippets", "nano"), Run.of("triage", "nano")
+    monkeypatch.chdir(tmp_path)  # where there are no pools to look at
+    refuse_without_sandbox(triage)
+    with pytest.raises(ConfigError, match="expected the template of a pool"):
+        refuse_without_sandbox(snippets)
+    workload = snippets.workload.model_dump(mode="json")
+    for name in ("scorer", "sealed_scorer"):
+        workload[name]["unit_tests"]["sandbox"]["isolation"] = "none_i_trust_the_code"
+    refuse_without_sandbox(replace(snippets, workload=type(snippets.workload).model_validate(workload)))
 
 
 def kubeconfig(address: str) -> str:

@@ -1,10 +1,14 @@
 """The champion: stored, reloaded, compared, and only then pointed to."""
 
 import json
+import os
 import shutil
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any, TypeAlias
 
 import pytest
@@ -12,6 +16,7 @@ import pytest
 from components.errors import RegistryError
 from components.records import Message
 from components.registry import Check, promote, register_winner, registered, rollback, verify
+from components.registry import models as registry_models
 from tests.components.registry.conftest import PROMOTED, candidate
 
 Models: TypeAlias = tuple[Path, Path]
@@ -156,3 +161,38 @@ def test_an_unregistered_version_is_named(record: Any, checks: Checks) -> None:
         registered("nobody")
     with pytest.raises(RegistryError, match="expected an address such as"):
         verify("runs:/123/model", checks[0])
+
+
+def test_two_who_fetch_a_version_at_once_both_get_it_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = Barrier(2)
+
+    def fetch(dst_path: str, **_: Any) -> str:
+        model = Path(dst_path) / "model"
+        model.mkdir(parents=True)
+        (model / "first.bin").write_bytes(b"one")
+        begun.wait(timeout=30)  # both have a part
+        (model / "second.bin").write_bytes(b"two")
+        return str(model)
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", fetch)
+    old, young = tmp_path / "shop" / "1.killed.part", tmp_path / "shop" / "2.fetching.part"
+    for part in (old, young):
+        part.mkdir(parents=True)
+    two_days_ago = time.time() - 2 * 86_400
+    os.utime(old, (two_days_ago, two_days_ago))
+    folder = tmp_path / "shop" / "1"
+    with ThreadPoolExecutor(2) as two:
+        fetching = [two.submit(registry_models._copy, "mlflow-artifacts:/1/model", folder) for _ in range(2)]
+        assert [one.result() for one in fetching] == [folder, folder]
+    assert sorted(path.name for path in folder.iterdir()) == ["first.bin", "second.bin"]
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["1", "2.fetching.part"]
+
+
+def test_a_version_that_cannot_be_fetched_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(**_: Any) -> str:
+        raise OSError("the server is away")
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", fetch)
+    with pytest.raises(OSError, match="the server is away"):
+        registry_models._copy("mlflow-artifacts:/1/model", tmp_path / "shop" / "1")
+    assert list((tmp_path / "shop").iterdir()) == []

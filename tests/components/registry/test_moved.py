@@ -4,9 +4,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from components.registry.moved import relocate
 
 ROOT = Path(__file__).resolve().parents[3]
 # A program of its own: MLflow keeps open what it opened once.
@@ -62,6 +65,39 @@ def test_a_copied_project_reads_and_writes_in_its_own_folder(tmp_path: Path) -> 
     shutil.rmtree(project)
     assert printed(copy)[1] == "two"
     assert str(project) not in dump(copy)
+
+
+# As far as MLflow's tables have addresses.
+TABLES = """
+CREATE TABLE experiments (artifact_location);
+CREATE TABLE runs (artifact_uri);
+CREATE TABLE model_versions (source, storage_location);
+CREATE TABLE logged_models (artifact_location);
+CREATE TABLE trace_tags (key, value);
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "moves"),
+    [
+        ("s3://team/mlflow-artifacts", False), ("gs://team/mlflow-artifacts", False),
+        ("https://host/mlflow-artifacts", False), ("file:///elsewhere/mlflow-artifacts", True),
+        ("/elsewhere/mlflow-artifacts", True), ("/else:where/mlflow-artifacts", True),
+    ],
+)  # fmt: skip
+def test_only_addresses_on_this_machine_follow_a_record_that_moved(tmp_path: Path, before: str, moves: bool) -> None:
+    database, here = tmp_path / "mlflow.db", tmp_path / "mlflow-artifacts"
+    with closing(sqlite3.connect(database)) as made, made:
+        made.executescript(TABLES)
+        made.execute("INSERT INTO experiments VALUES (?)", (f"{before}/shop",))
+        made.execute("INSERT INTO runs VALUES (?)", (f"{before}/shop/1/artifacts",))
+        made.execute("INSERT INTO model_versions VALUES (?, NULL)", (f"{before}/shop/1/artifacts/model",))
+    assert relocate(database, here) == moves
+    after = before if not moves else here.as_uri() if before.startswith("file:") else str(here)
+    with closing(sqlite3.connect(database)) as opened:
+        assert opened.execute("SELECT artifact_location FROM experiments").fetchall() == [(f"{after}/shop",)]
+        assert opened.execute("SELECT artifact_uri FROM runs").fetchall() == [(f"{after}/shop/1/artifacts",)]
+        assert opened.execute("SELECT source FROM model_versions").fetchall() == [(f"{after}/shop/1/artifacts/model",)]
 
 
 def dump(project: Path) -> str:

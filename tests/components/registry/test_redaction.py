@@ -34,6 +34,18 @@ def test_a_secret_of_the_environment_is_hidden_wherever_it_stands() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["PGPASSWORD", "MYSQL_PWD", "SMTP_PASS", "SSH_KEY_PASSPHRASE", "AZURE_STORAGE_CONNECTION_STRING"]
+)
+def test_a_password_is_hidden_whatever_its_variable_is_called(name: str) -> None:
+    assert redact("no login with 0123456789", {name: "0123456789"}) == f"no login with {HIDDEN}"
+
+
+@pytest.mark.parametrize("name", ["PWD", "OLDPWD", "PGPASSFILE", "PROXY_BYPASS"])
+def test_a_variable_that_only_sounds_secret_is_kept(name: str) -> None:
+    assert redact("no file in /home/someone", {name: "/home/someone"}) == "no file in /home/someone"
+
+
 def test_the_login_of_a_server_of_this_machine_is_hidden() -> None:
     environment = {"PREFECT_API_AUTH_STRING": "gradus:0123456789", "MLFLOW_TRACKING_PASSWORD": "9876543210"}
     assert redact("gradus:0123456789 or 9876543210", environment) == f"{HIDDEN} or {HIDDEN}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.registry import Row, forget_rows, open_run, retention, run_files, store_rows
+from components.registry import Row, forget_rows, open_run, run_files, store_rows, traces
 from tests.shared_storage import needs_s3, s3_service
 
 
@@ -20,7 +20,7 @@ def shown(record: Any, workload: str) -> list[str]:
 
 
 def test_rows_of_an_example_go_from_all_evaluations_and_no_others(record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "_PAGE", 2)
+    monkeypatch.setattr(traces, "PAGE", 2)
     names = ["P-chatcmpl-a", "P-chatcmpl-a-1", "P-chatcmpl-a~shadow", "P-chatcmpl-ab", "P-chatcmpl-b", "T1"]
     for rung in ("sft", "grpo"):
         with open_run("rows", rung, {}) as run:

@@ -1,7 +1,9 @@
 """A project is backed up to one file and restored in another folder, with the first one gone."""
 
+import errno
 import gzip
 import logging
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -10,6 +12,7 @@ import tarfile
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,6 +136,61 @@ def test_a_database_written_to_during_a_backup_is_whole(project: Path, tmp_path:
         assert rows(again) % 10 == 0
         with closing(sqlite3.connect(again / "state/mlflow.db")) as database:
             assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize("keep", [slice(16), slice(7_000)], ids=["nothing behind its first bytes", "cut"])
+def test_a_damaged_database_is_kept_as_it_is_and_named(
+    project: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, keep: slice
+) -> None:
+    damaged = (project / "state/mlflow.db").read_bytes()[keep]
+    (project / "data/shop/old.db").write_bytes(damaged)
+    with caplog.at_level(logging.WARNING):
+        backup(project, tmp_path / "kept.tar.gz")
+    restore(tmp_path / "kept.tar.gz", tmp_path / "again")
+    assert (tmp_path / "again/data/shop/old.db").read_bytes() == damaged and rows(tmp_path / "again") == 1000
+    assert [f"{project}/data/shop/old.db is in the backup as it is" in line for line in caplog.messages] == [True]
+
+
+def test_a_database_that_a_process_keeps_to_itself_is_named_in_time(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.stages.backup.LOCKED_S", 0.1)
+    with closing(sqlite3.connect(project / "state/mlflow.db", isolation_level=None)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(ConfigError, match=r"found database is locked for more than 0\.1 s \(.*state/mlflow\.db\)"):
+            backup(project, tmp_path / "kept.tar.gz")
+    assert [path.name for path in tmp_path.iterdir()] == ["a project"]
+
+
+def test_a_repository_without_a_commit_is_backed_up_as_none(project: Path, tmp_path: Path) -> None:
+    shutil.rmtree(project / ".git")
+    run(project, *GIT, "init", "--quiet")
+    backup(project, tmp_path / "kept.tar.gz")
+    assert restore(tmp_path / "kept.tar.gz", tmp_path / "again").head == ""
+    assert rows(tmp_path / "again") == 1000 and not (tmp_path / "again/.git").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP])
+def test_a_disk_without_hard_links_holds_a_backup_and_nothing_is_overwritten_there(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    file, meanwhile = tmp_path / "kept.tar.gz", [False]
+
+    def refused(*_: Any) -> None:
+        if meanwhile[0]:
+            file.write_text("another's", encoding="utf-8")
+        raise OSError(number, "no hard links here")
+
+    monkeypatch.setattr(os, "link", refused)
+    backup(project, file)
+    restore(file, tmp_path / "again")
+    assert rows(tmp_path / "again") == 1000
+    file.unlink()
+    meanwhile[0] = True
+    with pytest.raises(ConfigError, match="expected a file that can be written"):
+        backup(project, file)
+    assert file.read_text(encoding="utf-8") == "another's"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a project", "again", "kept.tar.gz"]
 
 
 def test_nothing_is_overwritten(project: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What travels with a stage that runs elsewhere: archives, checkpoints, and how a pod finds the remote."""
 
 import json
+import shutil
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,6 +25,7 @@ from components.stages.carrying import (
 )  # fmt: skip
 from components.stages.graph import nodes
 from components.stages.run import Run
+from components.training.checkpoints import last_checkpoint
 from tests.components.stages.conftest import ROOT, MakeRun
 
 
@@ -35,9 +37,11 @@ def repo(tmp_path: Path) -> Iterator[Any]:
 
 
 def save(folder: Path, *names: str) -> None:
+    """Write files that hold their own names; those that complete a checkpoint hold what a trainer writes there."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(name, encoding="utf-8")
+        text = '{"log_history": []}' if name.endswith("trainer_state.json") else name
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def files(folder: Path) -> set[str]:
@@ -84,6 +88,58 @@ def test_whole_checkpoints_go_and_come_back_and_torn_ones_stay(repo: Any, tmp_pa
     remote.drop_work("key")
     remote.pull_work(tmp_path / "later", "key")
     assert not (tmp_path / "other").exists() and not (tmp_path / "later").exists()
+
+
+def checkpoint(step: int) -> tuple[str, str]:
+    return f"checkpoint-{step}/weights", f"checkpoint-{step}/trainer_state.json"
+
+
+def test_the_remote_keeps_what_the_trainer_keeps(repo: Any, tmp_path: Path) -> None:
+    remote, work, kept = Remote.of(repo), tmp_path / "work", tmp_path / "remote/gradus/work/key/own"
+    save(work, "identity.json", "best-20/weights", *checkpoint(20))
+    remote.push_work(work, "key")
+    shutil.rmtree(work / "checkpoint-20")
+    save(work, "best-100/weights", checkpoint(100)[0])  # not whole yet: what the remote has stays
+    remote.push_work(work, "key")
+    assert files(kept) == {"identity.json", "best-20/weights", "best-100/weights", *checkpoint(20)}
+    shutil.rmtree(work / "best-20")
+    save(work, *checkpoint(100))
+    remote.push_work(work, "key")
+    assert files(kept) == files(work) == {"identity.json", "best-100/weights", *checkpoint(100)}
+
+
+def test_a_checkpoint_that_is_deleted_while_it_is_sent_leaves_the_one_before(
+    repo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote, work = Remote.of(repo), tmp_path / "work"
+    save(work, *checkpoint(20))
+    remote.push_work(work, "key")
+    shutil.rmtree(work / "checkpoint-20")
+    save(work, *checkpoint(40))
+    put = remote.fs.put_file
+
+    def go_on(path: str, to: str) -> None:
+        put(path, to)
+        save(work, *checkpoint(60))
+        shutil.rmtree(work / "checkpoint-40", ignore_errors=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(remote.fs, "put_file", go_on)
+        remote.push_work(work, "key")
+    remote.pull_work(tmp_path / "next", "key")
+    assert files(tmp_path / "next") == {*checkpoint(20)}
+    remote.push_work(work, "key")
+    remote.pull_work(tmp_path / "later", "key")
+    assert files(tmp_path / "later") == {*checkpoint(60)}
+
+
+def test_the_latest_whole_checkpoint_alone_is_fetched(repo: Any, tmp_path: Path) -> None:
+    kept = tmp_path / "remote/gradus/work/key/own"
+    save(kept, "best-9/weights", *checkpoint(9), *checkpoint(10), *checkpoint(11), checkpoint(12)[0])
+    (kept / checkpoint(11)[1]).write_text('{"log_his', encoding="utf-8")  # sent in part
+    Remote.of(repo).pull_work(tmp_path / "next", "key")
+    assert last_checkpoint(tmp_path / "next") == tmp_path / "next" / "checkpoint-10"
+    assert files(tmp_path / "next") == {"best-9/weights", *checkpoint(10)}
 
 
 def test_files_beside_checkpoints_are_sent_again_only_if_they_change(
