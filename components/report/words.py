@@ -2,9 +2,8 @@
 
 from decimal import Decimal
 
+from components.evaluation import NO_CHAMPION
 from components.records import Comparison, Ladder, RungResult
-
-NOBODY = "none"  # a verdict's champion where a first challenger has no opponent
 
 
 def percent(share: float) -> str:
@@ -71,7 +70,7 @@ def standing(ladder: Ladder) -> str:
     if (rung := champion(ladder)) is not None:
         return rung.name
     assert ladder.gate is not None
-    if ladder.gate.decision == "kept" and ladder.gate.champion != NOBODY:
+    if ladder.gate.decision == "kept" and ladder.gate.champion != NO_CHAMPION:
         return ladder.gate.champion
     return "nobody" if ladder.version is None else f"version {ladder.version}"
 
@@ -182,7 +181,7 @@ def _decision(ladder: Ladder) -> str:
     gate = ladder.gate
     if gate.decision == "promoted":
         return f"The gate promoted {gate.challenger}."
-    if gate.champion == NOBODY:
+    if gate.champion == NO_CHAMPION:
         kept = "there is no champion" if ladder.version is None else f"version {ladder.version} stays champion"
         return f"The gate refused {gate.challenger}, and {kept}."
     return f"The gate kept {gate.champion}: {gate.challenger} did not pass."
