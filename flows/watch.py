@@ -12,7 +12,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
-from components.records import Observation, write_record
+from components.records import Observation, Trace, write_record
 from components.registry import Version, open_run, reference_of, registered, whole
 from components.stages.run import STATE, Run
 from components.state import read_state
@@ -85,7 +85,9 @@ def look(run: Run) -> Watched:
         return own
     hours, lake = (until - HOUR_S * run.watch.window_hours, until), Lake.of(STATE / "lake")
     began = own.began if own is not None and own.began else lake.first_answer(name, version.number)
-    stream = Stream(lake, name, version.number, run.workload.serving.labelling, began)
+    oldest = next((day for day, _ in lake.days(Trace, name)), 0.0)  # of weeks before, nothing is kept
+    since = None if began is None else max(began, oldest)
+    stream = Stream(lake, name, version.number, run.workload.serving.labelling, since)
     looked = own.looked if own is not None and own.looked <= until else 0.0
     if run.workload.agent is not None:
         talks = replace(conversations.sides(stream, hours, run.watch), looked=looked)

@@ -63,5 +63,5 @@ def _keep(path: Path, vectors: np.ndarray) -> None:
     np.save(part, vectors)
     part.replace(path)
     for old in path.parent.rglob(f"{VECTORS}*.npy"):  # earlier releases had a folder for each version
-        if old != path:
+        if not old.name.startswith(f"{path.stem}."):  # nor what another process writes of the same ones
             old.unlink(missing_ok=True)

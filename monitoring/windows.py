@@ -111,8 +111,8 @@ def first_weeks(
 ) -> tuple[Row, ...]:
     """Rows at the hours and weekdays of a window in the first `params.weeks` weeks that count.
 
-    The first weeks, because the last ones would follow a slow drift. A week counts if the version answered during all
-    of these hours, and if it has its part of the rows without which nothing is judged.
+    The first weeks, because the last ones would follow a slow drift. A week counts if the version had answered before
+    these hours, and if it has its part of the rows without which nothing is judged.
     """
     rows: list[Row] = []
     taken, since = 0, window[0] if stream.began is None else stream.began

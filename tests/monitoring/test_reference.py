@@ -61,3 +61,19 @@ def test_vectors_that_a_power_cut_left_in_part_are_computed_anew(
     for _ in range(2):
         assert np.array_equal(reference_vectors(model, rows, tmp_path / "watch"), first)
     assert len(computed) == 2
+
+
+def test_two_who_compute_the_same_vectors_at_once_both_get_them(
+    tmp_path: Path, model: Path, computed: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, save = asked("a", "bb"), np.save
+
+    def while_another_looks(part: Path, vectors: np.ndarray) -> None:
+        save(part, vectors)
+        monkeypatch.setattr(np, "save", save)
+        monkeypatch.setattr(reference.os, "getpid", lambda: -1)
+        assert reference_vectors(model, rows, tmp_path / "watch").tolist() == [[1.0], [2.0]]
+
+    monkeypatch.setattr(np, "save", while_another_looks)
+    assert reference_vectors(model, rows, tmp_path / "watch").tolist() == [[1.0], [2.0]]
+    assert len(computed) == 2 and len(list((tmp_path / "watch").iterdir())) == 1
