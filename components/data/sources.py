@@ -178,9 +178,8 @@ def _rows(workload: Workload, columns: Columns, schema: AnswerSchema, part: Part
 
         def read_fields(columns_by_field: dict[str, str], cells: dict[str, Any] = cells) -> str:
             typed = {field: schema.typed(field, cells.get(column)) for field, column in columns_by_field.items()}
-            return _answer(
-                workload, {field: value for field, value in typed.items() if not schema.leaves_out(field, value)}
-            )
+            kept = {field: value for field, value in typed.items() if not schema.leaves_out(field, value)}
+            return _answer(workload, kept or typed)  # a row without any field was not answered, and is refused
 
         name = f"{part}-{number:0{width}d}" if columns.id is None else shown(cells.get(columns.id))
         demonstration = read_fields(columns.output)

@@ -166,8 +166,10 @@ def _without_fence(value: Any) -> Any:
 
 def _numbers_rows(column: Column, source: Source) -> bool:
     """Whether a column without a name numbers the rows of all parts or of each, as pandas writes an index."""
+    if not _UNNAMED.fullmatch(column.plain):
+        return False
     texts = [str(value) for value in column.values]
-    if not _UNNAMED.fullmatch(column.plain) or not all(re.fullmatch(r"[0-9]{1,18}", text) for text in texts):
+    if not all(re.fullmatch(r"[0-9]{1,18}", text) for text in texts):
         return False
     numbers = iter(map(int, texts))
     parts = [[next(numbers) for _ in table.rows] for table in source.parts.values()]
@@ -176,7 +178,7 @@ def _numbers_rows(column: Column, source: Source) -> bool:
 
 def _are_consecutive(numbers: Sequence[int]) -> bool:
     """Whether whole numbers, in any order, have neither gaps nor repetitions; shuffled rows keep their index."""
-    return len(set(numbers)) == len(numbers) == max(numbers) - min(numbers) + 1
+    return len(set(numbers)) == len(numbers) == max(numbers, default=-1) - min(numbers, default=0) + 1
 
 
 def _checked(roles: Mapping[str, str], columns: Mapping[str, Column]) -> dict[str, str]:

@@ -9,10 +9,13 @@ from typing import Any
 
 _ANNOTATIONS = frozenset({"$schema", "$id", "$comment", "title", "description", "default", "examples", "deprecated"})
 _BY_NAME = frozenset({"properties", "$defs", "definitions"})
-_LISTED = frozenset({"anyOf", "oneOf", "prefixItems"})
+_LISTED = frozenset({"anyOf", "prefixItems"})  # of `oneOf` closed objects may differ where the written ones do not
 _SINGLE = frozenset({"items", "additionalProperties"})
 _LISTING = _ANNOTATIONS | _BY_NAME | {"type", "required"}
-_MERGING = frozenset({"allOf", "not", "if", "then", "else", "dependentSchemas", "$dynamicRef", "unevaluatedProperties"})
+_MERGING = frozenset({
+    "allOf", "not", "if", "then", "else", "dependentSchemas", "patternProperties", "unevaluatedProperties",
+    "$dynamicRef",
+})  # fmt: skip
 _CHOOSING = frozenset({"$ref", "anyOf", "oneOf"})  # merging too, beside keywords about the same value
 
 

@@ -20,8 +20,9 @@ SPACED = 2**52  # from here on floats are whole because they are too far apart f
 # Of a word, in scripts that write words apart.
 _LETTER = r"[\w--[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]]"
 _POINT = "[.,'’]"  # within a number
-_BEGINS = regex.compile(rf"(?V1)(?<!{_LETTER}|\d{_POINT}(?=\d))")
-_ENDS = regex.compile(rf"(?V1)(?!{_LETTER}|(?<=\d){_POINT}\d)")
+# Where a term may begin and end: at a digit not within a number, at a letter not within a word, else anywhere.
+_BEGINS = regex.compile(rf"(?V1)(?=\d)(?<!\d|\d{_POINT})|(?!\d)(?={_LETTER})(?<!{_LETTER})|(?!{_LETTER})")
+_ENDS = regex.compile(rf"(?V1)(?<=\d)(?!\d|{_POINT}\d)|(?<!\d)(?<={_LETTER})(?!{_LETTER})|(?<!{_LETTER})")
 
 
 def exact(reference: Any, value: Any, tolerance: float = 0.0) -> bool:
@@ -112,7 +113,7 @@ def close(reference: Any, value: Any, tolerance: float) -> bool:
 def occurs(term: str, text: str) -> bool:
     """Whether a term occurs in a text as whole words and whole numbers; case, width and white space are ignored.
 
-    `12.50` does not occur in `112.50`, nor `12` in `12.50`.
+    `12.50` does not occur in `112.50`, nor `12` in `12.50`, but it does in `12.50EUR`.
     """
     term, text = plain(term), plain(text)
     at = text.find(term)

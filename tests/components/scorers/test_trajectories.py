@@ -118,6 +118,11 @@ def test_answers_belong_to_the_calls_of_their_turn_by_id_or_in_order() -> None:
         ("5天", "需要15天。", False),
         ("one two", "one", False),
         ("", "one", True),
+        ("12.50", "It is EUR12.50, not 12.50EUR.", True),
+        ("€", "It is 12.50€.", True),
+        ("#5", "It is order#5.", True),
+        ("#5", "It is order#55.", False),
+        ("refund", "Your refund2.", False),
     ],
 )
 def test_what_must_be_said_is_whole_words_and_numbers_in_any_way_of_writing(
