@@ -175,15 +175,15 @@ def test_a_merge_that_lost_its_lease_brings_back_nothing_that_is_forgotten(
 
 def test_forgetting_begins_again_where_another_process_merged(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     put(lake)
-    before, beside = contents(lake), upkeep.beside
+    before, beside = contents(lake), parquet.beside
 
     def stopped(path: Path) -> Any:
-        monkeypatch.setattr(upkeep, "beside", beside)
+        monkeypatch.setattr(parquet, "beside", beside)
         (lake.folder / LOCK).unlink()
         compact(lake, 3 * DAY)
         return beside(path)
 
-    monkeypatch.setattr(upkeep, "beside", stopped)
+    monkeypatch.setattr(parquet, "beside", stopped)
     assert forget(lake, ["0-0"]) == {"0-0"}
     assert contents(lake) == tuple(names - Counter(["0-0"]) for names in before)
 
