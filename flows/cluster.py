@@ -148,9 +148,9 @@ def on_the_cluster(run: Run, node: StageNode, cluster: Cluster) -> None:
     if unchanged(run, [node.name]):
         log.info("%s: nothing changed.", node.name)
         return
-    refuse_without_sandbox(run)
     with opened() as repo:
         if not was_done(repo, run, node):
+            refuse_without_sandbox(run)
             _do(repo, run, node, cluster)
             if not was_done(repo, run, node):
                 raise ServiceError(f"expected what {node.name} of {run.name} left in DVC's remote, found nothing")

@@ -12,6 +12,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
+from components.models import folder_digest
 from components.records import Observation, Trace, write_record
 from components.registry import Version, open_run, reference_of, registered, whole
 from components.stages.run import STATE, Run
@@ -119,9 +120,11 @@ def vectors_of(
     model = embedding_model(run, version)
     if model is None:
         return None
-    usual = sides.reference
-    before = embedded(model, usual) if sides.usual == "weeks" else reference_vectors(model, usual, kept)
-    return before, embedded(model, sides.window.observations)
+    usual, now = sides.reference, embedded(model, sides.window.observations)
+    if sides.usual == "weeks":
+        return embedded(model, usual), now
+    digest = version.digest if version.makes == "model" else folder_digest(model)
+    return reference_vectors(model, digest, usual, kept), now
 
 
 def embedding_model(run: Run, version: Version) -> Path | None:

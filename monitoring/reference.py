@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from components.engines.embedding import embed
-from components.models import folder_digest
 from components.records import Observation
 from monitoring.columns import text_of
 
@@ -26,12 +25,12 @@ def embedded(model: Path, observations: Sequence[Observation]) -> np.ndarray:
     return embed(model, [text_of(observation) for observation in observations])
 
 
-def reference_vectors(model: Path, observations: Sequence[Observation], folder: Path) -> np.ndarray:
-    """The embeddings of a version's reference, cached in `folder` by the model's files and the texts.
+def reference_vectors(model: Path, digest: str, observations: Sequence[Observation], folder: Path) -> np.ndarray:
+    """The embeddings of a version's reference, cached in `folder` by the digest of the model's files and the texts.
 
     Computed at the first call, and where the cached ones cannot be read; those of other models or texts are removed.
     """
-    path = folder / f"{VECTORS}-{_hash(model, observations)}.npy"
+    path = folder / f"{VECTORS}-{_hash(digest, observations)}.npy"
     vectors = _cached(path)
     if vectors is None:
         vectors = embedded(model, observations)
@@ -39,9 +38,9 @@ def reference_vectors(model: Path, observations: Sequence[Observation], folder: 
     return vectors
 
 
-def _hash(model: Path, observations: Sequence[Observation]) -> str:
-    """A hash of a model's files and of the texts that it embeds."""
-    known = json.dumps([folder_digest(model), *map(text_of, observations)])
+def _hash(digest: str, observations: Sequence[Observation]) -> str:
+    """A hash of a model, by its digest, and of the texts that it embeds."""
+    known = json.dumps([digest, *map(text_of, observations)])
     return hashlib.sha256(known.encode()).hexdigest()[:32]
 
 

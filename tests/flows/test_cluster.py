@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,14 +99,19 @@ def test_generated_code_is_refused_before_the_first_job_where_pods_let_it_have_n
         with_profile(tmp_path, pool, of, profile)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("flows.cluster.unchanged", lambda *_: False)
-    monkeypatch.setattr("flows.cluster.opened", _no_repository)
-    expected = r"found RuntimeDefault \(infra/k8s/pools/cpu\.json\)" if refused else "the repository was opened"
+    monkeypatch.setattr("flows.cluster.opened", nullcontext)
+    monkeypatch.setattr("flows.cluster.was_done", lambda *_: False)
+    monkeypatch.setattr("flows.cluster._do", _begin)
+    monkeypatch.setattr("flows.cluster.reproduce", lambda *_: None)
+    expected = r"found RuntimeDefault \(infra/k8s/pools/cpu\.json\)" if refused else "a Job was begun"
     with pytest.raises(ConfigError, match=expected):
         on_the_cluster(run, NODE, Cluster(None, None, Exception))
+    monkeypatch.setattr("flows.cluster.was_done", lambda *_: True)  # what was done elsewhere needs no sandbox here
+    on_the_cluster(run, NODE, Cluster(None, None, Exception))
 
 
-def _no_repository() -> None:
-    raise ConfigError("the repository was opened")
+def _begin(*_: Any) -> None:
+    raise ConfigError("a Job was begun")
 
 
 def test_code_that_is_trusted_and_answers_that_are_no_code_need_no_sandbox(

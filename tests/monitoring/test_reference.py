@@ -16,8 +16,6 @@ def asked(*texts: str) -> list[Observation]:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "weights").write_bytes(b"1")
     return tmp_path / "model"
 
 
@@ -41,11 +39,10 @@ def test_vectors_are_computed_once_for_a_model_and_its_texts(
     (folder / "1").mkdir(parents=True)
     (folder / "1" / "reference.npy").write_bytes(b"of an earlier release")
     for _ in range(2):
-        assert reference_vectors(model, asked("a", "bb"), folder).tolist() == [[1.0], [2.0]]
+        assert reference_vectors(model, "1", asked("a", "bb"), folder).tolist() == [[1.0], [2.0]]
     assert computed == [["a", "bb"]]
-    assert reference_vectors(model, asked("a", "ccc"), folder).tolist() == [[1.0], [3.0]]  # as many, but others
-    (model / "weights").write_bytes(b"2")
-    reference_vectors(model, asked("a", "ccc"), folder)
+    assert reference_vectors(model, "1", asked("a", "ccc"), folder).tolist() == [[1.0], [3.0]]  # as many, but others
+    reference_vectors(model, "2", asked("a", "ccc"), folder)
     assert len(computed) == 3
     assert len([path for path in folder.rglob("*") if path.is_file()]) == 1
 
@@ -55,11 +52,11 @@ def test_vectors_that_a_power_cut_left_in_part_are_computed_anew(
     tmp_path: Path, model: Path, computed: list[list[str]], left: int
 ) -> None:
     rows = asked("a", "bb", "ccc")
-    first = reference_vectors(model, rows, tmp_path / "watch")
+    first = reference_vectors(model, "1", rows, tmp_path / "watch")
     (path,) = (tmp_path / "watch").iterdir()
     path.write_bytes(path.read_bytes()[:left])
     for _ in range(2):
-        assert np.array_equal(reference_vectors(model, rows, tmp_path / "watch"), first)
+        assert np.array_equal(reference_vectors(model, "1", rows, tmp_path / "watch"), first)
     assert len(computed) == 2
 
 
@@ -72,8 +69,8 @@ def test_two_who_compute_the_same_vectors_at_once_both_get_them(
         save(part, vectors)
         monkeypatch.setattr(np, "save", save)
         monkeypatch.setattr(reference.os, "getpid", lambda: -1)
-        assert reference_vectors(model, rows, tmp_path / "watch").tolist() == [[1.0], [2.0]]
+        assert reference_vectors(model, "1", rows, tmp_path / "watch").tolist() == [[1.0], [2.0]]
 
     monkeypatch.setattr(np, "save", while_another_looks)
-    assert reference_vectors(model, rows, tmp_path / "watch").tolist() == [[1.0], [2.0]]
+    assert reference_vectors(model, "1", rows, tmp_path / "watch").tolist() == [[1.0], [2.0]]
     assert len(computed) == 2 and len(list((tmp_path / "watch").iterdir())) == 1

@@ -95,7 +95,7 @@ def checkpoint(step: int) -> tuple[str, str]:
 
 
 def test_the_remote_keeps_what_the_trainer_keeps(repo: Any, tmp_path: Path) -> None:
-    remote, work, kept = Remote.of(repo), tmp_path / "work", tmp_path / "remote/gradus/work/key/own"
+    remote, work, kept = Remote.of(repo), tmp_path / "work", tmp_path / "remote" / "gradus" / "work" / "key" / "own"
     save(work, "identity.json", "best-20/weights", *checkpoint(20))
     remote.push_work(work, "key")
     shutil.rmtree(work / "checkpoint-20")
@@ -134,7 +134,7 @@ def test_a_checkpoint_that_is_deleted_while_it_is_sent_leaves_the_one_before(
 
 
 def test_the_latest_whole_checkpoint_alone_is_fetched(repo: Any, tmp_path: Path) -> None:
-    kept = tmp_path / "remote/gradus/work/key/own"
+    kept = tmp_path / "remote" / "gradus" / "work" / "key" / "own"
     save(kept, "best-9/weights", *checkpoint(9), *checkpoint(10), *checkpoint(11), checkpoint(12)[0])
     (kept / checkpoint(11)[1]).write_text('{"log_his', encoding="utf-8")  # sent in part
     Remote.of(repo).pull_work(tmp_path / "next", "key")
