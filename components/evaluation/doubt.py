@@ -129,14 +129,17 @@ def _by_fields(words: Any, others: NDArray[Any], codes: NDArray[Any], splits: An
 
     On rare words a tree is hundreds of splits deep, so that its cost grows with rows times depth: MOST_GROWN limits it.
     """
+    from joblib import parallel_config
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.feature_selection import SelectKBest, chi2
 
     telling: Any = SelectKBest(chi2, k=min(WORDS, words.shape[1])).fit_transform(words, codes)
     rows = np.hstack([telling.astype(np.float32).toarray(), others.astype(np.float32)])  # the type that trees use
     share: Any = 0.3  # of the columns, as candidates for a split
-    trees = RandomForestClassifier(TREES, min_samples_leaf=2, max_features=share, random_state=0, n_jobs=-1)
-    return np.log(_unseen(trees, rows, codes, splits, MOST_GROWN) + _FLOOR)
+    # Threads within a forest add its trees' votes as they come to end, and the last bit of a sum hangs on the order.
+    trees = RandomForestClassifier(TREES, min_samples_leaf=2, max_features=share, random_state=0, n_jobs=1)
+    with parallel_config(backend="threading", n_jobs=-1):  # so a thread takes a fold
+        return np.log(_unseen(trees, rows, codes, splits, MOST_GROWN) + _FLOOR)
 
 
 def _unseen(model: Any, rows: Any, codes: NDArray[Any], splits: Any, most: int) -> NDArray[Any]:

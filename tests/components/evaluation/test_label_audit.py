@@ -108,6 +108,15 @@ def test_rules_between_fields_are_seen_by_the_trees_alone() -> None:
     assert likeliest == [to_json(answer["due"]) for answer in answers]
 
 
+def test_opinions_are_the_same_to_the_bit_however_the_threads_come_to_run() -> None:
+    rng = random.Random(3)
+    texts = Texts([" ".join(rng.choice("abcdefghijkl") * 2 for _ in range(12)) for _ in range(300)])
+    answers = [{"label": rng.choice("vwxyz"), "size": rng.choice(range(50))} for _ in range(300)]
+    opinions = [judge("label", texts, answers, 5, 0) for _ in range(4)]
+    seen = [{way: opinion.probabilities.tobytes() for way, opinion in each.items()} for each in opinions]
+    assert set(seen[0]) == {"text", "fields"} and all(each == seen[0] for each in seen)
+
+
 def test_trees_grow_from_fewer_rows_than_the_linear_model_learns_from(monkeypatch: pytest.MonkeyPatch) -> None:
     fitted: dict[str, set[int]] = {}
     for model in (RandomForestClassifier, LinearSVC):
