@@ -3,14 +3,18 @@
 Commands are run as a person runs them, in a process of their own, with the project as the working folder.
 """
 
+import fcntl
 import os
+import pickle
+import resource
 import shutil
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +121,48 @@ class Project:
         return {record.stage: record for record in records}
 
 
+@dataclass(frozen=True)
+class Climb:
+    """A command that was run: how it ended, how long it took, and what lay under artifacts/ then."""
+
+    project: Project
+    code: int
+    out: str
+    error: str
+    cpu_seconds: float
+    stages: dict[str, StageRecord]
+    written_ns: dict[Path, int]
+
+    @classmethod
+    def of(cls, project: Project) -> "Climb":
+        """Run `gradus run triage`."""
+        began, used = time.monotonic(), cpu_seconds()
+        result = project.climb()
+        seconds, used = time.monotonic() - began, cpu_seconds() - used
+        print(f"gradus run triage: {seconds:.1f} s, {used:.1f} s of a core")
+        files = {path for path in project.artifacts.rglob("*") if path.is_file()}
+        written_ns = {path.relative_to(project.folder): path.stat().st_mtime_ns for path in files}
+        return cls(project, result.returncode, result.stdout, result.stderr, used, project.stages(), written_ns)
+
+    def copied(self, folder: Path) -> "Climb":
+        """The same with a copy of the project, for tests that change it."""
+        return replace(self, project=Project(shutil.copytree(self.project.folder, folder, dirs_exist_ok=True)))
+
+
+def cpu_seconds() -> float:
+    """Of all processes that this one has waited for; unlike the wall's, it is the same on a busy machine."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@contextmanager
+def locked(path: Path) -> Generator[None]:
+    """Hold a lock that all workers of a test run know."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def wait_until(holds: Callable[[], Any], most_s: float = 600) -> None:
     """Look 50 times a second until a condition holds; machines that are busy are waited for."""
     ends = time.monotonic() + most_s
@@ -170,18 +216,24 @@ def commit(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def climbed_once(make_project: Callable[[], "Project"]) -> Project:
-    """A project that has climbed, with a champion; tests take copies."""
-    project = make_project()
-    done = project.climb()
-    assert done.returncode == 0, done.stderr
-    return project
+def climbed_once(make_project: Callable[[], Project], tmp_path_factory: pytest.TempPathFactory) -> Climb:
+    """A project that has climbed, with a champion, made by the worker that asks first; tests take copies."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # which all workers of a test run share
+    with locked(folder / "climb.lock"):
+        kept = folder / "climb.pickle"
+        if not kept.exists():
+            kept.write_bytes(pickle.dumps(Climb.of(make_project())))
+        climb: Climb = pickle.loads(kept.read_bytes())
+    assert climb.code == 0, climb.error
+    return climb
 
 
 @pytest.fixture(scope="module")
-def climbed(climbed_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def climbed(climbed_once: Climb, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy of it, with a record of its own."""
-    return Project(shutil.copytree(climbed_once.folder, tmp_path_factory.mktemp("climbed"), dirs_exist_ok=True))
+    return climbed_once.copied(tmp_path_factory.mktemp("climbed")).project
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,6 @@
 
 import json
 import re
-import resource
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,53 +10,19 @@ import pytest
 
 from components.records import Ladder, read_record
 from components.stages.run import StageRecord
-from tests.flows.conftest import RUN, Project
+from tests.flows.conftest import RUN, Climb, Project
 
 RUNGS = ["classical", "loose", "schema", "schema_definitions", "sft", "grpo"]
 
 
-@dataclass(frozen=True)
-class Climb:
-    """A command that was run: how it ended, how long it took, and what lay under artifacts/ then."""
-
-    project: Project
-    code: int
-    out: str
-    error: str
-    seconds: float
-    cpu_seconds: float
-    stages: dict[str, StageRecord]
-    written_ns: dict[Path, int]
-
-    @property
-    def best_prompt(self) -> str:
-        """The prompt that was best on dev."""
-        return json.loads((self.project.artifacts / "best" / "prompts.json").read_text())["name"]
-
-
-def cpu_seconds() -> float:
-    """Of all processes that this one has waited for; unlike the wall's, it is the same on a busy machine."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def climb(project: Project) -> Climb:
-    began, used = time.monotonic(), cpu_seconds()
-    result = project.climb()
-    seconds, used = time.monotonic() - began, cpu_seconds() - used
-    print(f"gradus run triage: {seconds:.1f} s, {used:.1f} s of a core")
-    files = {path: path.stat().st_mtime_ns for path in project.artifacts.rglob("*") if path.is_file()}
-    return Climb(project, result.returncode, result.stdout, result.stderr, seconds, used, project.stages(), files)
-
-
 @pytest.fixture(scope="module")
-def first(make_project: Callable[[], Project]) -> Climb:
-    return climb(make_project())
+def first(climbed_once: Climb, tmp_path_factory: pytest.TempPathFactory) -> Climb:
+    return climbed_once.copied(tmp_path_factory.mktemp("first"))
 
 
 @pytest.fixture(scope="module")
 def again(first: Climb) -> Climb:
-    return climb(first.project)
+    return Climb.of(first.project)
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +30,11 @@ def retuned(again: Climb) -> Project:
     """The project with other RL settings, before a climb with them."""
     again.project.set("profiles/nano.yaml", {"methods": {"grpo": {"learning_rate": 0.0007}}})
     return again.project
+
+
+def best_prompt(project: Project) -> str:
+    """The prompt that was best on dev."""
+    return json.loads((project.artifacts / "best" / "prompts.json").read_text())["name"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +49,7 @@ class Refused:
 def refused(again: Climb) -> Refused:
     before = again.project.stages()
     again.project.set("workloads/triage.yaml", {"validation": {"max_input_characters": 5}})
-    result = climb(again.project)
+    result = Climb.of(again.project)
     again.project.set("workloads/triage.yaml", {"validation": {"max_input_characters": 20_000}})
     return Refused(result, before)
 
@@ -99,12 +67,11 @@ def record(first: Climb) -> Any:
     return MlflowClient(f"sqlite:///{first.project.folder}/state/mlflow.db")
 
 
-def test_a_climb_ends_with_a_table_the_report_and_the_way_to_the_record(first: Climb) -> None:
-    assert first.code == 0, first.error
-    table, _, last = first.out.partition("Report: ")
+def test_a_climb_ends_with_a_table_the_report_and_the_way_to_the_record(climbed_once: Climb) -> None:
+    table, _, last = climbed_once.out.partition("Report: ")
     for rung in RUNGS:
         assert f" {rung} " in table
-    assert Path(last.splitlines()[0]) == (first.project.artifacts / "report" / "report.html").resolve()
+    assert Path(last.splitlines()[0]) == (climbed_once.project.artifacts / "report" / "report.html").resolve()
     assert "gradus ui" in last
 
 
@@ -121,7 +88,7 @@ def test_the_ladder_is_one_record_of_all_rungs(first: Climb, ladder: Ladder) -> 
     for rung in ladder.rungs:
         assert rung.mlflow_run_id == first.stages[f"rung-{rung.name}"].mlflow_run_id
     assert [(rung.starts_from, rung.parent) for rung in ladder.rungs if rung.makes == "model"] == [
-        (None, first.best_prompt), ("sft", "sft"),
+        (None, best_prompt(first.project)), ("sft", "sft"),
     ]  # fmt: skip
     assert ladder.gate is not None and ladder.gate == ladder.climb[-1] and len(ladder.climb) == 4
 
@@ -169,7 +136,7 @@ def test_all_prompts_are_registered_the_best_and_the_trained_one_by_alias(first:
         alias: record.get_prompt_version_by_alias("triage-prompt", alias).tags["gradus.file"]
         for alias in ("best", "trained")
     }
-    assert by_alias == {"best": first.best_prompt, "trained": "short"}
+    assert by_alias == {"best": best_prompt(first.project), "trained": "short"}
     assert len(record.search_prompt_versions("triage-prompt")) == 4
 
 
@@ -180,8 +147,8 @@ def test_the_champion_is_a_version_that_was_verified(first: Climb, record: Any) 
     assert (version.tags["rung"], int(version.version)) == (made["champion"], made["version"])
 
 
-def test_nothing_changed_starts_nothing(first: Climb, again: Climb) -> None:
-    assert (again.code, again.out) == (0, first.out)
+def test_nothing_changed_starts_nothing(climbed_once: Climb, first: Climb, again: Climb) -> None:
+    assert (again.code, again.out) == (0, first.out.replace(*(str(c.project.folder) for c in (climbed_once, first))))
     assert again.written_ns == first.written_ns
     assert again.cpu_seconds < 20
 
@@ -196,7 +163,7 @@ def test_other_rl_settings_concern_the_rl_stage_and_no_earlier_one(retuned: Proj
 
 @pytest.mark.slow
 def test_other_rl_settings_run_rl_and_what_follows_again(again: Climb, retuned: Project) -> None:
-    result = climb(retuned)
+    result = Climb.of(retuned)
     assert result.code == 0, result.error
     ran = {stage for stage in result.stages if result.stages[stage] != again.stages[stage]}
     assert ran == {"rung-grpo", "answer-grpo", "evaluate", "gate", "report"}

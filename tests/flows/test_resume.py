@@ -86,11 +86,10 @@ def test_what_was_done_before_the_kill_is_recorded_and_nothing_else(killed: Kill
     assert not (killed.project.artifacts / "rungs" / "sft" / "artifact").exists()
 
 
-def test_ctrl_c_ends_a_climb_with_one_sentence(make_project: Callable[[], Project], tmp_path: Path) -> None:
-    project = make_project()
-    project.set("profiles/nano.yaml", SFT)
+def test_ctrl_c_ends_a_climb_with_one_sentence(killed: Killed, tmp_path: Path) -> None:
+    project, before = killed.project, checkpoint(killed.project)
     with started(project, "flows.cli", "run", "triage", output=tmp_path / "said") as process:
-        wait_until(lambda: checkpoint(project))
+        wait_until(lambda: checkpoint(project) > before)
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(60) == 130
     said = (tmp_path / "said").read_text()
