@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from components.records import Message, Record, StopReason, Tool, Trace, Trajectory, Usage, choices_id
-from components.records.messages import is_failure
+from components.records.messages import in_order_of_calls, is_failure
 
 MOST_APART_S = 86_400.0
 
@@ -95,7 +95,7 @@ def refusal(trajectory: Trajectory, name: str = "") -> str | None:
 def _names(trace: Trace) -> Iterator[bytes]:
     """A name for each beginning of a conversation of this sender; the last one includes the answer."""
     name = "\0".join((trace.workload, trace.caller, trace.customer)).encode()
-    for message in (*trace.messages, trace.reply):
+    for message in in_order_of_calls((*trace.messages, trace.reply)):
         calls = [(call.id, call.name, call.plain_arguments) for call in message.tool_calls]
         said = [message.role, message.content, calls, message.tool_call_id]
         name = hashlib.sha256(name + json.dumps(said).encode()).digest()
@@ -159,7 +159,7 @@ def _leaves(turns: Sequence[_Turn]) -> list[_Turn]:
 def _joined(path: Sequence[_Turn], trial: int, scores: Mapping[str, float]) -> Joined:
     traces = [turn.trace for turn in path]
     last, task = traces[-1], traces[0].id
-    messages = last.messages if last.failed else (*last.messages, last.reply)
+    messages = in_order_of_calls(last.messages if last.failed else (*last.messages, last.reply))
     results = [message.content for message in messages if message.role == "tool"]
     known = [scores[trace.id] for trace in traces if trace.id in scores]
     trajectory = Trajectory(

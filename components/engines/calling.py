@@ -91,7 +91,7 @@ class TurnParser:
 
     def __init__(self) -> None:
         self.begun = 0
-        self._kept = ""
+        self._kept, self._behind_call = "", False
         self._state: Callable[[], Piece | None] = self._saying
         self._depth, self._quoted, self._escaped = 0, False, False
 
@@ -115,13 +115,14 @@ class TurnParser:
     def close(self) -> list[Piece]:
         """End the turn; returns text that was held back because it could have begun a call."""
         kept = "" if self.inside else self._kept
-        text = kept.strip() if self.begun else kept
+        text = kept.rstrip() if self.begun else kept
         self._kept = ""
         return [Piece(text)] if text else []
 
     def _saying(self) -> Piece | None:
-        if self.begun:  # blanks behind a call
+        if self._behind_call:
             self._kept = self._kept.lstrip()
+            self._behind_call = not self._kept
         said, opened, rest = self._kept.partition(OPEN)
         if opened:
             self._kept, self._state = rest, self._opening
@@ -161,7 +162,7 @@ class TurnParser:
     def _closing(self) -> None:
         _, closed, rest = self._kept.partition(CLOSE)
         if closed:
-            self._kept, self._state = rest, self._saying
+            self._kept, self._state, self._behind_call = rest, self._saying, True
 
 
 def _overlap(text: str) -> int:

@@ -2,7 +2,10 @@
 
 import json
 import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import groupby
 from typing import Any, Literal
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
@@ -81,6 +84,29 @@ class Message(Record):
         """The message as OpenAI's requests and chat templates have it."""
         calls = [call.openai for call in self.tool_calls]
         return {**self.model_dump(), **({"tool_calls": calls} if calls else {})}
+
+
+def in_order_of_calls(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """These messages, where tools' answers come in the order of the calls that they answer.
+
+    Clients that run tools at once send answers as they come, and templates show them without ids. Answers among which
+    one has no call in the turn before them stay as they are.
+    """
+    ordered: list[Message] = []
+    calls: list[ToolCall] = []
+    for answering, turns in groupby(messages, lambda message: message.role == "tool"):
+        run = list(turns)
+        ordered += _as_called(run, calls) if answering else run
+        calls = [call for turn in run for call in turn.tool_calls]
+    return tuple(ordered)
+
+
+def _as_called(answers: Sequence[Message], calls: Sequence[ToolCall]) -> Sequence[Message]:
+    waiting: dict[str | None, list[Message]] = defaultdict(list)
+    for answer in answers:
+        waiting[answer.tool_call_id].append(answer)
+    called = [waiting[call.id].pop(0) for call in calls if waiting[call.id]]
+    return called if len(called) == len(answers) else answers
 
 
 def is_failure(result: str) -> bool:

@@ -160,9 +160,8 @@ def reference_of(text: str, id: str) -> Mapping[str, Any]:
 def calls_made(trajectory: Trajectory) -> list[ToolCall]:
     """The calls that were carried out and did not fail, in order.
 
-    A try of one's own says whether any failed; of one that was imported only the answers tell.
+    Each answer tells whether its call failed: there are tools that tell of a failure in words instead of raising.
     """
-    none_failed = trajectory.stop_reason != "imported" and not trajectory.tool_errors + trajectory.invalid_calls
     made: list[ToolCall] = []
     for at, turn in enumerate(trajectory.messages):
         answers = _answers(trajectory.messages[at + 1 :]) if turn.tool_calls else []
@@ -170,7 +169,7 @@ def calls_made(trajectory: Trajectory) -> list[ToolCall]:
             answer = next((each for each in answers if each.tool_call_id in (call.id, None)), None)
             if answer is not None:
                 answers.remove(answer)
-                made += [call] if none_failed or not is_failure(answer.content) else []
+                made += [] if is_failure(answer.content) else [call]
     return made
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from components.data.joining import MOST_APART_S, Joined, _connect, _Turn, is_failure, join, kindred, refusal
 from components.records import Message, Tool, ToolCall, Trace, Usage
+from components.records.messages import in_order_of_calls
 
 LOOK = Tool(name="look", parameters={"type": "object", "properties": {"id": {"type": "string"}}})
 ASKED = (Message(role="system", content="Help."), Message(role="user", content="Where is it?"))
@@ -143,6 +144,33 @@ def test_a_try_whose_tools_have_no_schema_is_refused_by_its_name() -> None:
     message = "expected the schema of each tool that is called, found none of 'look' (a#0)"
     assert refusal(unknown) == message
     assert refusal(unknown, "line 3") == message.replace("a#0", "line 3")
+
+
+def test_answers_of_tools_are_put_in_the_order_of_their_calls_whichever_way_a_trace_has_them() -> None:
+    first = trace("a", ASKED, 1.0, calls=(call("x"), call("y")))
+    second = trace("b", following(first, answer("y", "second"), answer("x", "first")), 2.0, "It is sent.")
+    third = trace("c", (*following(first, answer("x", "first"), answer("y", "second")), second.reply, user("?")), 3.0)
+    for traces in ([first, second], [first, second, third]):
+        (conversation,) = join(traces)
+        results = [each.content for each in conversation.trajectory.messages if each.role == "tool"]
+        assert results == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("calls", "answers", "ordered"),
+    [
+        ("xy", ["y1", "x2"], ["x2", "y1"]),
+        ("xyz", ["z1", "x2"], ["x2", "z1"]),  # of a turn that was cut
+        ("xyx", ["x1", "x2", "y3"], ["x1", "y3", "x2"]),
+        ("xy", ["y1", "-2"], ["y1", "-2"]),  # whose call the second one answers, nobody can tell
+        ("", ["y1", "x2"], ["y1", "x2"]),
+    ],
+)
+def test_each_answer_stands_at_the_place_of_its_call(calls: str, answers: list[str], ordered: list[str]) -> None:
+    said = Message(role="assistant", content="", tool_calls=tuple(map(call, calls)))
+    given = [answer(each[0], each) if each[0] != "-" else Message(role="tool", content=each) for each in answers]
+    turns = in_order_of_calls([said, *given, user("?"), said, *given])
+    assert [each.content for each in turns] == ["", *ordered, "?", "", *ordered]
 
 
 def test_a_client_that_rewrites_arguments_continues_the_same_call() -> None:

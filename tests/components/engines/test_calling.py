@@ -141,6 +141,11 @@ READ = [
     (f" Let me look. {CALL}\n", " Let me look.", [ARGUMENTS]),
     (f"{CALL}\n{PING_CALL}", "", [ARGUMENTS, "{}"]),
     (f"A{PING_CALL} and {CALL} so", "Aandso", ["{}", ARGUMENTS]),
+    (f"{PING_CALL} I will look\n\nthat up. ", "I will look\n\nthat up.", ["{}"]),
+    (f"Let me see.\n{PING_CALL}\nOne  more thing: {CALL} That  is\tall.", "Let me see.One  more thing:That  is\tall.",
+     ["{}", ARGUMENTS]),
+    (f"{PING_CALL} it is <b> or <tool ", "it is <b> or <tool", ["{}"]),
+    (f"{PING_CALL} it is <tool", "it is <tool", ["{}"]),
     ('<tool_call>{"name": "x", "arguments": {"y": "</tool_call><tool_call>"}}</tool_call>', "",
      ['{"y": "</tool_call><tool_call>"}']),
 ]  # fmt: skip
@@ -152,6 +157,13 @@ def test_a_turn_is_split_into_text_and_calls(text: str, said: str, arguments: li
     assert turn.whole
     assert turn.message.content == said
     assert [call.arguments for call in turn.message.tool_calls] == arguments
+
+
+@pytest.mark.parametrize("text", [text for text, _, _ in READ])
+def test_a_turn_in_single_characters_has_the_text_of_the_whole_turn(text: str) -> None:
+    parser = TurnParser()
+    pieces = [piece for sign in text for piece in parser(sign)] + parser.close()
+    assert "".join(piece.text for piece in pieces if piece.call is None) == parse_turn(text).message.content
 
 
 @given(st.sampled_from(READ), st.lists(st.integers(1, 9), max_size=60))

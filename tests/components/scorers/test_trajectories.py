@@ -49,8 +49,10 @@ def judged(trajectory: Trajectory, reference: Any = REFERENCE, **settings: Any) 
         (FAILED, {"invalid_calls": 1}, False),
         (None, {}, False),
         ("sent", {"tool_errors": 1}, True),  # another call's
-        ("Error 404 is what page 7 explains.", {}, True),  # the loop knows that nothing failed
+        ("Error: there is no A", {}, False),  # told in words instead of raised
+        ("Error: there is no A", {"tool_errors": 1}, False),
         ("Error: there is no A", {"stop_reason": "imported"}, False),
+        ('{"error": null, "id": "A"}', {"tool_errors": 1}, True),
         (FAILED, {"stop_reason": "imported"}, False),
         ("sent", {"stop_reason": "imported"}, True),
     ],
@@ -97,7 +99,7 @@ def test_answers_belong_to_the_calls_of_their_turn_by_id_or_in_order() -> None:
         turn("a"), Message(role="assistant", content="Wait."), answer("sent", "a"),
     )  # fmt: skip
     assert [call.name for call in calls_made(tried(messages=messages, stop_reason="imported"))] == ["a0", "a0", "a0"]
-    assert [call.name for call in calls_made(tried(messages=messages[:3]))] == ["a0", "b1"]
+    assert [call.name for call in calls_made(tried(messages=messages[:3]))] == ["a0"]
 
 
 @pytest.mark.parametrize(
