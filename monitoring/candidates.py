@@ -95,7 +95,7 @@ def _candidate(trace: Trace, answer: str | None, word: Feedback | Scored, terms:
         answer=trace.text if answer is None else answer,
         source="scored" if answer is None else "corrected",
         moved=_in_slices(trace, terms.moved, terms.schema),
-        sender=word.sender,
+        sender=word.person,
         reviewed=word.reviewer,
     )
 

@@ -24,7 +24,7 @@ class Word:
     """Somebody's score of an answer, in [0, 1]."""
 
     value: float
-    sender: str
+    sender: str | None
     reviewer: bool
 
 
@@ -46,7 +46,7 @@ def heard(lake: Lake, workload: str, window: Span) -> Heard:
     traces, until = lake.with_tools(workload, window), window[1] + LABELLED_S
     said = voices(lake.read(Feedback, workload, window[0], until), traces)
     scores = best_scores(lake.read(Scored, workload, window[0], until))
-    words = {name: Word(score.value, score.sender, score.reviewer) for name, score in scores.items()}
+    words = {name: Word(score.value, score.person, score.reviewer) for name, score in scores.items()}
     words |= {
         name: Word(word.score, word.sender, word.reviewer)
         for name, word in said.counts.items()

@@ -65,7 +65,7 @@ def _pairs(
     first = answers[0]
     for text in dict.fromkeys(worse):
         said = Preference(example_id=_name(first), chosen=better, rejected=text, input=first.input)
-        yield Opinion(said=said, sender=word.sender, reviewed=word.reviewer)
+        yield Opinion(said=said, sender=word.person, reviewed=word.reviewer)
 
 
 def _thumbs(answers: Sequence[Trace], accepted: Voices, min_score: float) -> Iterator[Opinion]:
@@ -76,7 +76,7 @@ def _thumbs(answers: Sequence[Trace], accepted: Voices, min_score: float) -> Ite
             continue
         if rating.score >= min_score or rating.score == 0:
             said = Thumb(example_id=_name(answer), text=answer.text, good=rating.score > 0, input=answer.input)
-            yield Opinion(said=said, sender=rating.sender, reviewed=rating.reviewer)
+            yield Opinion(said=said, sender=rating.person, reviewed=rating.reviewer)
 
 
 def _replaced(answer: Trace, rating: Feedback) -> bool:
@@ -90,7 +90,7 @@ def _logs(answers: Sequence[Trace], scores: Mapping[str, Scored]) -> Iterator[Op
         score = scores.get(answer.id)
         if score is not None:
             said = Logged(example_id=_name(answer), text=answer.text, score=score.value, input=answer.input)
-            yield Opinion(said=said, sender=score.sender, reviewed=score.reviewer)
+            yield Opinion(said=said, sender=score.person, reviewed=score.reviewer)
 
 
 def _name(trace: Trace) -> str:

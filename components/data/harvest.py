@@ -30,9 +30,9 @@ Source = Literal["corrected", "scored"]
 class Candidate(Record):
     """An answer of production that is known to be right: as people corrected it, or as it was scored.
 
-    `sender` says by whose word, as records name it; `reviewed` whether that is a reviewer's; `drawn` whether it was set
-    aside for labelling before it was answered, and so may judge models. Of an agent's try, `answer` is the try as a
-    demonstration, and `heard` what it was told on its way; None of an answer.
+    `sender` says by whose word, as records name it, None of a scorer's or a judge's; `reviewed` whether that is a
+    reviewer's; `drawn` whether it was set aside for labelling before it was answered, and so may judge models. Of an
+    agent's try, `answer` is the try as a demonstration, and `heard` what it was told on its way; None of an answer.
     """
 
     trace_id: str
@@ -40,7 +40,7 @@ class Candidate(Record):
     answer: str
     source: Source
     moved: bool = False
-    sender: str = ""
+    sender: str | None = ""
     reviewed: bool = False
     drawn: bool = False
     heard: tuple[str, ...] | None = None
@@ -109,11 +109,11 @@ def _rank(candidate: Candidate) -> tuple[bool, ...]:
 
 
 def _of_each_sender(ranked: Sequence[Candidate], most: int) -> list[Candidate]:
-    """The first of each sender; reviewers and what was drawn have no cap, and the anonymous are one sender."""
-    counts: Counter[str] = Counter()
+    """The first of each sender; the anonymous are one. Reviewers, scorers, judges and what was drawn have no cap."""
+    counts: Counter[str | None] = Counter()
     kept: list[Candidate] = []
     for candidate in ranked:
-        free = candidate.reviewed or candidate.drawn
+        free = candidate.reviewed or candidate.drawn or candidate.sender is None
         counts[candidate.sender] += not free
         if free or counts[candidate.sender] <= most:
             kept.append(candidate)
@@ -159,9 +159,8 @@ def _example(candidate: Candidate, params: HarvestParams) -> Harvested:
             _judging(candidate.trace_id, params.splits)
             if candidate.drawn else _teaching(candidate.trace_id, params.splits)
         )  # fmt: skip
-    return Harvested(
-        example=example, split=split, source=candidate.source, sender=candidate.sender, reviewed=candidate.reviewed
-    )
+    sender = candidate.sender or ""
+    return Harvested(example=example, split=split, source=candidate.source, sender=sender, reviewed=candidate.reviewed)
 
 
 def _judging(name: str, shares: SplitShares) -> SplitName:

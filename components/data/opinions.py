@@ -1,7 +1,7 @@
 """Opinions of people and scorers on production answers, as preferences, thumbs and scored logs for training.
 
 Decides which of them may be used: none on an input in an evaluation split (including this harvest's additions), and a
-limited number from each sender who is not a reviewer.
+limited number of each kind from each sender who is not a reviewer.
 """
 
 from collections import Counter
@@ -16,10 +16,10 @@ KINDS: dict[str, type[Preference | Thumb | Logged]] = {PREFERENCES: Preference, 
 
 
 class Opinion(Record):
-    """An opinion on an answer to an input, and its sender."""
+    """An opinion on an answer to an input, and its sender: "" of the anonymous, None of a scorer or a judge."""
 
     said: Preference | Thumb | Logged
-    sender: str = ""
+    sender: str | None = ""
     reviewed: bool = False
 
 
@@ -27,10 +27,11 @@ def taught(
     opinions: Sequence[Opinion], judged: Collection[Example], similarity: float, most_by_sender: int
 ) -> dict[str, list[Record]]:
     """The usable opinions by kind of file; `judged` are the examples of dev, test and the sealed split."""
-    counts, allowed = Counter[str](), list[Opinion]()
+    counts, allowed = Counter[tuple[str | None, type[Record]]](), list[Opinion]()
     for opinion in opinions:
-        counts[opinion.sender] += not opinion.reviewed
-        if opinion.reviewed or counts[opinion.sender] <= most_by_sender:
+        source = (opinion.sender, type(opinion.said))
+        counts[source] += not opinion.reviewed
+        if opinion.reviewed or opinion.sender is None or counts[source] <= most_by_sender:
             allowed.append(opinion)
     records = [
         opinion.said for opinion, seen in zip(allowed, _seen(allowed, judged, similarity), strict=True) if not seen

@@ -95,6 +95,11 @@ class Feedback(Record):
     sender: str = ""
     reviewer: bool = False
 
+    @property
+    def person(self) -> str | None:
+        """Who sent it."""
+        return self.sender
+
 
 class Scored(Record):
     """How good an answer of production was, in [0, 1], and who says so; `passed` when nothing was wrong.
@@ -111,6 +116,11 @@ class Scored(Record):
     reason: str = ""
     sender: str = ""
     reviewer: bool = False
+
+    @property
+    def person(self) -> str | None:
+        """Who sent the feedback behind it; None of what a scorer or a judge says."""
+        return self.sender if self.source == "feedback" else None
 
 
 Production = Trace | Feedback | Scored

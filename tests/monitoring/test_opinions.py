@@ -99,7 +99,9 @@ def test_nothing_is_learnt_from_the_labelling_sample_on_any_route_or_with_any_nu
 def test_a_scorers_verdict_is_a_scored_log_and_not_a_thumb(tmp_path: Path) -> None:
     by_scorer = Scored(trace_id="a", at=101.0, workload="shop", source="scorer", value=0.25, passed=False)
     result = heard(tmp_path, answered("a"), answered("unscored"), by_scorer)
-    assert [each.said for each in result] == [Logged(example_id="P-a", text=LATE, score=0.25, input={"message": "a"})]
+    assert [(each.said, each.sender) for each in result] == [
+        (Logged(example_id="P-a", text=LATE, score=0.25, input={"message": "a"}), None)
+    ]
 
 
 def opinion(name: str, message: str, **word: object) -> Opinion:
@@ -120,6 +122,20 @@ def test_one_sender_teaches_no_more_than_a_cap_and_a_reviewer_has_none() -> None
     given += [opinion(f"r{at}", f"what {at} reviewers say of it", sender="r", reviewed=True) for at in range(3)]
     result = taught(given, [], 1.0, 2)
     assert [each.model_dump()["example_id"] for each in result["thumbs"]] == ["P-a0", "P-a1", "P-r0", "P-r1", "P-r2"]
+
+
+def test_a_cap_counts_each_kind_by_itself_and_what_scorers_and_judges_say_not_at_all() -> None:
+    given = [opinion(f"t{at}", f"thumb number {at} of a sender", sender="s") for at in range(2)]
+    for at in range(3):
+        log = Logged(example_id=f"P-l{at}", text=LATE, score=1.0, input={"message": f"answer {at} that a judge read"})
+        given += [
+            Opinion(said=log, sender=None),
+            Opinion(said=log.model_copy(update={"example_id": f"P-s{at}"}), sender="s"),
+        ]
+    result = taught(given, [], 1.0, 2)
+    assert {kind: [each.model_dump()["example_id"] for each in said] for kind, said in result.items()} == {
+        "preferences": [], "thumbs": ["P-t0", "P-t1"], "logs": ["P-l0", "P-s0", "P-l1", "P-s1", "P-l2"],
+    }  # fmt: skip
 
 
 def test_an_answer_that_was_praised_and_then_corrected_has_no_good_thumb(tmp_path: Path) -> None:

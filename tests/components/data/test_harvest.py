@@ -142,6 +142,12 @@ def test_a_sender_has_a_cap_and_a_reviewer_has_none() -> None:
     }  # fmt: skip
 
 
+def test_what_a_scorer_or_a_judge_says_has_no_senders_cap() -> None:
+    mass = [candidate(number, reviewed=False, sender=None, source="scored") for number in range(5)]
+    assert len(harvest(mass, [], 0.99, HarvestParams(most_by_sender=2))) == 5
+    assert len(harvest(mass, [], 0.99, HarvestParams(most_by_sender=2, most_scored=3))) == 3
+
+
 def test_of_near_duplicates_the_reviewed_one_stays() -> None:
     said = "Where is my parcel with the coffee machine that I ordered on Monday last week?"
     kept = harvest([candidate(1, said, reviewed=False), candidate(2, said + "!", source="scored")], [], 0.9, PARAMS)
