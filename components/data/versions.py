@@ -4,6 +4,7 @@ The branch is checked out in a git worktree, so that people's open files are not
 starts, what its commit contains and which files count as changed; other modules decide which answers are included.
 """
 
+import re
 import shutil
 import subprocess
 from collections.abc import Generator, Mapping, Sequence
@@ -17,9 +18,10 @@ import yaml
 
 from components.data.harvest import HARVEST, Harvested
 from components.errors import ConfigError, DataError
+from components.own_code import ADDRESS, GRADUS
 from components.records import Record, read_jsonl, write_jsonl
 
-CODE = ("components", "flows", "monitoring", "params", "models", "dvc.yaml")
+CODE = (*sorted(GRADUS), "params", "models", "dvc.yaml", ":(glob)*.py")  # a project's own modules lie at its top
 AUTHOR = ("-c", "user.name=Gradus", "-c", "user.email=gradus@localhost")  # if the repository has no user
 
 
@@ -134,8 +136,15 @@ def uncommitted(project: Path) -> list[str]:
     Raises:
         DataError: The project is not a git repository.
     """
-    changed = git(project, "status", "--porcelain", "--untracked-files=all", "--", *CODE)
+    changed = git(project, "status", "--porcelain", "--untracked-files=all", "--", *CODE, *_own(project))
     return [line[3:] for line in changed.splitlines()]
+
+
+def _own(project: Path) -> list[str]:
+    """Patterns of the code in a project's folders that its settings name as module:name."""
+    settings = (file.read_text(encoding="utf-8") for file in sorted((project / "params").rglob("*.yaml")))
+    modules = {re.split(r"[.:]", address)[0] for text in settings for address in re.findall(ADDRESS, text)}
+    return [f":(glob){module}/**/*.py" for module in sorted(modules - GRADUS) if (project / module).is_dir()]
 
 
 def _refuse_changes(project: Path) -> None:

@@ -164,6 +164,18 @@ def test_a_look_for_changes_takes_no_lock(project: Path) -> None:
     assert index.read_bytes() == before
 
 
+def test_a_projects_own_code_has_to_be_committed_too(project: Path) -> None:
+    settings = project / "params" / "workloads" / "shop.yaml"
+    settings.write_text(settings.read_text() + "scorer: {weighted: {'checks.sums:Adds': 1.0}}\n", encoding="utf-8")
+    run(project, "git", "commit", "--quiet", "--all", "--message", "A scorer of one's own")
+    for name in ("checks/sums.py", "rules.py", "notes/draft.py", "checks/notes.txt"):
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text("", encoding="utf-8")
+    assert uncommitted(project) == ["checks/sums.py", "rules.py"]
+    with pytest.raises(ConfigError, match=r"found changes in checks/sums\.py"):
+        new_version(project, "shop", harvested("a"), "one")
+
+
 def test_what_is_not_committed_is_named_and_nothing_is_made(project: Path) -> None:
     (project / "params" / "workloads" / "shop.yaml").write_text("name: other\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"found changes in params/workloads/shop\.yaml"):
