@@ -6,6 +6,7 @@ Decides what is a label, a number, a code or free text; `understanding` decides 
 import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from math import isfinite
 from typing import Any
 
 from components.data.dates import iso_dates
@@ -19,21 +20,35 @@ MOST_KEYS = 60  # of a nested object; with more, its keys are values rather than
 INSIDE_LABELS, INSIDE_ROWS_PER_LABEL = 20, 10
 RARE_KEY = 3  # occurrences; among many keys, rarer ones are values rather than names
 _NOTHING = {"nan", "na", "n/a", "#n/a", "null", "none", "-"}  # as programs and people write an empty cell
+_NULL = r"\N"  # as MySQL writes one in whichever column
 _CLASSES = {"A": "[A-Z]", "a": "[a-z]", "9": r"\d"}
-_NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d{1,17})?")
+_NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d{1,30}([eE][+-]?\d{1,3})?|[eE][+-]\d{1,3})?")
+_WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
+_DIGITS = re.compile(r"-?\d+")
 _COMMA = re.compile(r"-?(\d{1,3}(\.\d{3})+|0|[1-9]\d{0,14})(,\d{1,9})?")
+_EITHER = re.compile(r"-?[1-9]\d{0,2}[.,]\d{3}")  # 1.250 may be a thousand and more, or one and a quarter
 
 
 def cell(value: Any) -> Any:
     """A cell with cleaned text, and None for empty text."""
-    return clean(value) or None if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    text = clean(value)
+    return None if text in ("", _NULL) else text
+
+
+def as_text(value: Any) -> str:
+    """A cell as text; true and false as JSON has them."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def without_nothing(values: Sequence[Any]) -> list[Any]:
     """A column's cells, with None for words such as `NaN` and `N/A` if all others are numbers or dates."""
     written = {value for value in values if isinstance(value, str) and value.casefold() in _NOTHING}
-    others = [str(value) for value in values if value is not None and not (isinstance(value, str) and value in written)]
-    if not written or not others or not (numbers(others) or None not in (iso_dates(others) or [None])):
+    others = [value for value in values if value is not None and not (isinstance(value, str) and value in written)]
+    if not written or not others:
+        return list(values)
+    if not (numbers(others) or either_sign(others) or None not in (iso_dates(others) or [None])):
         return list(values)
     return [None if isinstance(value, str) and value in written else value for value in values]
 
@@ -62,18 +77,59 @@ def is_free(schema: Mapping[str, Any] | None) -> bool:
     return schema == {"type": "string"}
 
 
-def numbers(texts: Sequence[str]) -> list[int | float]:
-    """The texts as numbers, or [] if they are not all numbers; codes with leading zeros are not.
+def numbers(values: Sequence[Any]) -> list[int | float]:
+    """Texts as numbers, beside numbers as they are, or [] if not all are; codes with leading zeros are not.
 
-    A comma is a decimal point if no text uses it otherwise: in 1.234,5 next to 3,99, but not in 1,234 alone.
+    A comma is a decimal point if no text uses it otherwise: in 1.234,5 next to 3,99, but not in 1,234 alone. A point
+    may be one of thousands in 1.250 next to 980, but not where all texts have three decimals. 1e-05 is a number next
+    to texts with decimals.
     """
-    if all(map(_NUMBER.fullmatch, texts)):
-        return [float(text) if "." in text else int(text) for text in texts]
-    written = [text for text in texts if "," in text]
-    decimals = any(len(text.rpartition(",")[2]) != 3 for text in written)
-    if not written or not decimals or not all(map(_COMMA.fullmatch, texts)):
+    if any(isinstance(value, bool) or not isinstance(value, str | int | float) for value in values):
         return []
-    return [float(text.replace(".", "").replace(",", ".")) for text in texts]
+    texts = [value for value in values if isinstance(value, str)]
+    if all(map(_NUMBER.fullmatch, texts)):
+        read = _with_points(texts, among=len(values))
+    else:
+        commas = decimal_sign(texts) == ","
+        read = [float(text.replace(".", "").replace(",", ".")) for text in texts] if commas else []
+    if len(read) < len(texts):
+        return []
+    by_place = iter(read)
+    made = [next(by_place) if isinstance(value, str) else value for value in values]
+    return made if all(isfinite(number) for number in made if isinstance(number, float)) else []
+
+
+def _with_points(texts: Sequence[str], *, among: int) -> list[int | float]:
+    """Texts that look like numbers as numbers; [] if their points or exponents could be something else.
+
+    `among`: the number of values that they are some of.
+    """
+    marked = [text for text in texts if not _WHOLE.fullmatch(text)]
+    thousands = len(marked) < among and all(map(_EITHER.fullmatch, marked))
+    if marked and (thousands or not any("." in text for text in marked)):
+        return []
+    return [int(text) if _WHOLE.fullmatch(text) else float(text) for text in texts]
+
+
+def decimal_sign(values: Sequence[Any]) -> str:
+    """The point or comma before decimals, if the texts among a column's values leave no doubt; else ""."""
+    texts = [value for value in values if isinstance(value, str)]
+    for sign, form in ((".", _NUMBER), (",", _COMMA)):
+        if all(map(form.fullmatch, texts)):
+            return sign if any(sign in text and not _EITHER.fullmatch(text) for text in texts) else ""
+    return ""
+
+
+def either_sign(values: Sequence[Any]) -> str:
+    """The point or comma that in all texts that have one could stand for thousands or before decimals; else ""."""
+    signs: set[str] = set()
+    for value in values:
+        if not isinstance(value, str) or _WHOLE.fullmatch(value):
+            continue
+        if not _EITHER.fullmatch(value):
+            return ""
+        signs.add("." if "." in value else ",")
+    return signs.pop() if len(signs) == 1 else ""
 
 
 def booleans(texts: Sequence[str]) -> bool:
@@ -102,20 +158,22 @@ def code_pattern(texts: Sequence[str]) -> str | None:
 
 def _scalar(filled: list[Any], *, empty: bool, named: bool, inside: bool, literal: bool) -> dict[str, Any] | None:
     """The schema of texts, numbers and booleans."""
-    texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in filled]
+    texts = [as_text(value) for value in filled]
     if literal and len({kind_of(value) for value in filled}) > 1:
         return None
     written = literal and isinstance(filled[0], str)
     if (booleans(texts) and not written) or all(isinstance(value, bool) for value in filled):
         return _typed("boolean", empty)
-    read = [] if written else numbers(texts)
+    read = [] if written else numbers(filled)
     labels = sorted(set(read) if read else set(texts), key=lambda label: (str(label).lower(), str(label)))
     often = len(filled) >= INSIDE_ROWS_PER_LABEL * len(labels) and len(labels) <= INSIDE_LABELS
     if (often or not inside) and _are_labels(labels, len(filled), numeric=bool(read), named=named):
         return {"enum": [*(sorted(set(read)) if read else labels), *([None] if empty else [])]}
     if read:
         return _typed("integer" if all(isinstance(number, int) for number in read) else "number", empty)
-    return _text(texts, empty=empty, inside=inside) if all(isinstance(value, str) for value in filled) else None
+    # Of long whole numbers some are texts, others still numbers.
+    alike = all(isinstance(value, str) for value in filled) or all(map(_DIGITS.fullmatch, texts))
+    return _text(texts, empty=empty, inside=inside) if alike else None
 
 
 def _text(texts: list[str], *, empty: bool, inside: bool) -> dict[str, Any]:

@@ -14,6 +14,11 @@ _WRITTEN = re.compile(
     r"|\d{1,2}(?:st|nd|rd|th|\.)?[ -](?:of |de )?[^\W\d_]{3,12}\.?,?(?: de)?[ -]\d{2,4}"
     r"|[^\W\d_]{3,12}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{2,4})(?:,?(?: at)?[ T]{1,2}\d{1,2}[:.]\d{2}.{0,60})?"
 )
+# As programs count time: parts of seconds since 1970, or digits without signs between, and Excel days since 1900.
+_COUNTED = re.compile(r"\d{9,19}(\.\d+)?")
+_DAY_COUNT = re.compile(r"\d{5}(\.\d+)?")
+_FIRST_DAY, _LAST_DAY = 36_526, 54_789  # the years 2000 to 2049
+_EPOCH = re.compile(r"(\d{9,10}|\d{12,13}|\d{15,16}|\d{18,19})(?:\.\d+)?")  # from seconds to nanoseconds
 
 
 def iso_dates(values: Sequence[Any]) -> list[str | None] | None:
@@ -30,10 +35,24 @@ def iso_dates(values: Sequence[Any]) -> list[str | None] | None:
 
 
 def look_like_dates(values: Sequence[Any]) -> bool:
-    """Whether most cells are written like dates, also those that `iso_dates` does not read."""
+    """Whether most cells are written like dates, or counted like time, also those that `iso_dates` does not read."""
     texts = [str(value).strip() for value in values]
-    alike = sum(bool(_WRITTEN.fullmatch(text) or _iso(text) or _epoch(text)) for text in texts)
-    return alike > len(texts) / 2
+    days = [float(text) for text in texts if _DAY_COUNT.fullmatch(text)]
+    counted = len(days) if all(_FIRST_DAY <= day <= _LAST_DAY for day in days) else 0  # else they are amounts
+    alike = sum(bool(_WRITTEN.fullmatch(text) or _COUNTED.fullmatch(text) or _iso(text)) for text in texts)
+    return alike + counted > len(texts) / 2
+
+
+def are_dates(values: Sequence[Any]) -> bool:
+    """Whether all cells are dates with a year of four digits, even if nothing tells which is day and which month."""
+    return all(map(_is_date, (str(value).strip() for value in values)))
+
+
+def _is_date(text: str) -> bool:
+    if (match := _YEAR_LAST.fullmatch(text)) is not None:
+        first, second, year = int(match[1]), int(match[3]), int(match[4])
+        return (_day(year, second, first) or _day(year, first, second)) is not None
+    return _YEAR_FIRST.fullmatch(text) is not None and _iso(text) is not None
 
 
 def _iso(text: str) -> str | None:
@@ -47,10 +66,11 @@ def _iso(text: str) -> str | None:
 
 
 def _epoch(text: str) -> str | None:
-    """Seconds or milliseconds since 1970, for the years 2000 to 2100."""
-    if not re.fullmatch(r"\d{9,10}|\d{12,13}", text):
+    """Seconds since 1970, or thousandths, millionths or billionths of one, for the years 2000 to 2100."""
+    match = _EPOCH.fullmatch(text)
+    if match is None:
         return None
-    seconds = int(text) / (1000 if len(text) > 10 else 1)
+    seconds = int(match[1]) / 1000 ** ((len(match[1]) - 9) // 3)
     return datetime.fromtimestamp(seconds, UTC).date().isoformat() if 946_684_800 <= seconds < 4_102_444_800 else None
 
 

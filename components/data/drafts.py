@@ -4,7 +4,6 @@ Decides their wording; the meaning of the columns is given.
 """
 
 import json
-import math
 import re
 import sys
 from collections.abc import Mapping
@@ -25,7 +24,6 @@ MOST_DESCRIBED = 12  # keys of a nested object that a prompt lists
 PROMPTS = ("loose", "schema", "short")
 OWN_PROMPT = "own"  # the source's own system prompt
 TRAINED_PROMPT = "short"
-USUAL_QUARANTINE = 0.05
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,6 @@ def workload_yaml(draft: Draft) -> str:
             f"trained_prompt: {TRAINED_PROMPT}      # the fine-tuned model's prompt",
         ],
         _scoring(meaning),
-        *_validation(draft),
         *([[f"dated_by: {_scalar(meaning.date)}"]] if meaning.date else []),
         ["traffic:", "  calls_per_year: 1000000   # an assumption: costs per year follow from it"],
         ["incumbent: gpt-4.1-mini   # the model in params/prices.yaml that you prompt today"],
@@ -131,16 +128,6 @@ def _scoring(meaning: Understood) -> list[str]:
         fields = [f"    {_scalar(field)}: {_match(schema)}" for field, (_, schema) in meaning.output.items()]
         lines += ["  weighted: {json_schema: 0.2, field_match: 0.8}", "  fields:", *fields]
     return [*lines, *(["", f"slices: {_flow(meaning.slices)}"] if meaning.slices else [])]
-
-
-def _validation(draft: Draft) -> list[list[str]]:
-    """A higher limit for quarantined rows, if the source repeats more inputs than the default allows."""
-    n, repeated = sum(draft.rows.values()), draft.meaning.repeated
-    if repeated <= USUAL_QUARANTINE * n:
-        return []
-    share = min(1.0, math.ceil(100 * repeated / n + 3) / 100)
-    why = f"{repeated:,} of {n:,} rows repeat another's input and are set aside"
-    return [["validation:", f"  max_quarantined_share: {share:g}   # {why}"]]
 
 
 def prompts(draft: Draft) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from components.data.columns import booleans, cell, numbers
+from components.data.columns import as_text, booleans, numbers
 from components.data.dates import iso_dates
 from components.data.reading.folders import Part, Source
 from components.data.understanding import Understood
@@ -73,17 +73,16 @@ def _date_texts(meaning: Understood) -> list[str | None]:
 
 
 def _typed(values: Sequence[Any]) -> Callable[[Any], Any]:
-    """The conversion of a column's cells: to numbers or booleans if all are, else none."""
-    filled = [cell(value) for value in values if cell(value) is not None]
-    texts = [str(value) for value in filled]
-    if not any(isinstance(value, str) for value in filled) or any(isinstance(value, dict | list) for value in filled):
+    """The conversion of a column's cells: to numbers or booleans if all are, else to texts; lists and objects stay."""
+    filled = [value for value in values if value is not None]
+    if all(isinstance(value, bool) for value in filled) or any(isinstance(value, dict | list) for value in filled):
         return _unchanged
-    if booleans(texts):
-        return lambda value: value if value is None else str(value).lower() in ("true", "yes")
-    if read := numbers(texts):
-        by_text = dict(zip(texts, read, strict=True))
-        return lambda value: by_text.get(str(value), value)
-    return lambda value: value if value is None else str(value)
+    if booleans([as_text(value) for value in filled]):
+        return lambda value: value if value is None else as_text(value).lower() in ("true", "yes")
+    if read := numbers(filled):
+        by_text = {value: number for value, number in zip(filled, read, strict=True) if isinstance(value, str)}
+        return lambda value: by_text[value] if isinstance(value, str) else value
+    return lambda value: value if value is None else as_text(value)
 
 
 def _unchanged(value: Any) -> Any:

@@ -5,8 +5,9 @@ Decides which of four forms a record has: this project's own, tau-bench's publis
 on needs the schemas of its tools: without them a trace, or a conversation that calls tools, is refused by its name.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from components.data.joining import refusal
 from components.data.reading.content import decode, read_bytes
 from components.data.reading.conversations import parsed
 from components.data.reading.dialogues import messages_of, refuse_strangers, tools_of
-from components.data.reading.objects import loads
+from components.data.reading.objects import consecutive, loads
 from components.data.reading.spans import holds_spans
 from components.data.reading.traces import Traced, traced
 from components.errors import DataError
@@ -66,8 +67,12 @@ def read_trajectories(path: Path, translate: Translate | None = None) -> list[Tr
         raise DataError(f"expected at least one trajectory, found none ({path})")
     spans = [record for record, _ in records if holds_spans(record)]
     rest = [(record, where) for record, where in records if not holds_spans(record)]
-    entries = [_of_trace(entry, path) for entry in traced(spans, translate)] if spans else []
+    entries = _of_traces(traced(spans, translate), path)
     entries += [_of_record(record, where) for record, where in rest]
+    if not entries:
+        raise DataError(
+            f"expected at least one trajectory, found none: no span of a model tells what was said ({path})"
+        )
     return _numbered([Imported.model_validate(_whole(entry.model_dump())) for entry in entries])
 
 
@@ -76,13 +81,8 @@ def _records(text: str, path: Path) -> Iterator[tuple[Mapping[str, Any], str]]:
     try:
         whole: Any = loads(text)
     except ValueError:
-        lines = [(at, line) for at, line in enumerate(text.split("\n"), start=1) if line.strip()]
-        for at, line in lines:
-            try:
-                value: Any = loads(line)
-            except ValueError as error:
-                raise DataError(f"expected JSON, found {line[:60]!r}: {error} ({path}:{at})") from error
-            yield _object(value, f"{path}:{at}"), f"{path}:{at}"
+        for value, line in consecutive(text, path):
+            yield _object(value, f"{path}:{line}"), f"{path}:{line}"
         return
     if isinstance(whole, Mapping):
         whole = next((whole[name] for name in ("simulations", "traces") if isinstance(whole.get(name), list)), [whole])
@@ -101,12 +101,14 @@ def _object(value: Any, where: str) -> Mapping[str, Any]:
 def _of_record(record: Mapping[str, Any], where: str) -> Imported:
     if "stop_reason" in record and "example_id" in record:
         return _of_own(record, where)
-    graded = "task_id" in record and ("reward" in record or "reward_info" in record)
-    if "traj" in record or (graded and "tools" not in record):
-        return _of_tau(record, where)
-    if "messages" in record:
-        return _of_messages(record, where)
-    keys = ", ".join(sorted(map(str, record))[:8])
+    known = {key: value for key, value in record.items() if value is not None}  # tables have null where a row has none
+    graded = "task_id" in known and ("reward" in record or "reward_info" in record)
+    of_tau = "traj" in known or (graded and "tools" not in known)
+    if "messages" in known and not of_tau:
+        return _of_messages(known, where)
+    if of_tau or "traj" in record:
+        return _of_tau(known, where)
+    keys = ", ".join(sorted(map(str, known))[:8])
     raise DataError(f"expected a trajectory with traj, messages or spans, found an object with {keys} ({where})")
 
 
@@ -122,7 +124,7 @@ def _of_own(record: Mapping[str, Any], where: str) -> Imported:
 
 def _of_tau(record: Mapping[str, Any], where: str) -> Imported:
     """A try at a task of tau-bench: an attempt that its runner gave up has no messages, and the reward it was given."""
-    if record.get("task_id") is None:
+    if "task_id" not in record:
         raise DataError(f"expected a trajectory with its task_id, found none ({where})")
     said = record.get("traj", record.get("messages"))
     info = record.get("info")
@@ -147,11 +149,38 @@ def _of_messages(record: Mapping[str, Any], where: str) -> Imported:
     return _known(_imported(name, record.get("trial"), messages, tools=tools, reward=_reward(reward, where)), name)
 
 
-def _of_trace(trace: Traced, path: Path) -> Imported:
+def _of_traces(traces: Sequence[Traced], path: Path) -> list[Imported]:
+    """The try of each trace; of a conversation, which often has one for each turn, those that no other goes on from.
+
+    A conversation that one is left of is its task; several are tasks of their own, because turns are no trials.
+    """
+    said = {trace.id: messages_of(trace.messages, f"{path}, trace {trace.id}") for trace in traces}
+    conversations = defaultdict[str, list[str]](list)
+    for trace in traces:
+        conversations[trace.conversation or trace.id].append(trace.id)
+    tasks: dict[str, str] = {}
+    for name, turns in conversations.items():
+        names = {id: _names(said[id]) for id in turns}
+        gone_on = {name for each in names.values() for name in each[:-1]}
+        last = [id for id in turns if gone_on.isdisjoint(names[id][-1:])]
+        tasks |= {id: name if len(last) == 1 else id for id in last}
+    return [_of_trace(trace, said[trace.id], tasks[trace.id], path) for trace in traces if trace.id in tasks]
+
+
+def _names(messages: Sequence[Message]) -> list[int]:
+    """A name for each beginning of what was said, without the system's words, which may tell the time, and ids."""
+    said = (
+        (message.role, message.content, tuple((call.name, call.plain_arguments) for call in message.tool_calls))
+        for message in messages
+        if message.role != "system"
+    )
+    return list(accumulate(said, lambda before, message: hash((before, message)), initial=0))[1:]
+
+
+def _of_trace(trace: Traced, messages: tuple[Message, ...], task: str, path: Path) -> Imported:
     where = f"{path}, trace {trace.id}"
-    messages = messages_of(trace.messages, where)
-    tools = tools_of(trace.tools, where)
-    task, reward = trace.task or trace.id, _reward(trace.reward, where)
+    refuse_strangers(messages, where)
+    tools, reward = tools_of(trace.tools, where), _reward(trace.reward, where)
     return _known(_imported(task, None, messages, tools=tools, reward=reward), f"trace {trace.id}")
 
 

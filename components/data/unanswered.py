@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from components.data.cells import Column, in_texts, names_labels
 from components.data.reading.folders import Part, Source
 from components.data.reading.table import Table
-from components.data.understanding import Column, Understood, in_texts, names_labels
+from components.data.understanding import Understood
 
 
 def answered(source: Source, meaning: Understood) -> Source:

@@ -8,13 +8,22 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from string import ascii_letters
 from typing import Any, Literal
 from unicodedata import normalize
 
-from components.data.columns import LABEL_CHARACTERS, cell, is_free, kind_of, object_of, schema_of, without_nothing
-from components.data.dates import iso_dates, look_like_dates
-from components.data.reading.conversations import parsed
+from components.data.cells import (
+    ANSWERS,
+    INPUTS,
+    LABELS,
+    Column,
+    columns_of,
+    dated_in_texts,
+    in_texts,
+    names_labels,
+    settle_sign,
+)
+from components.data.columns import cell, either_sign, is_free, kind_of, object_of, schema_of
+from components.data.dates import are_dates, iso_dates, look_like_dates
 from components.data.reading.folders import Source
 from components.data.texts import listed
 from components.errors import ConfigError, DataError
@@ -24,61 +33,28 @@ ROLES = ("input", "answer", "id", "group", "slice", "date", "leave")
 NUMBERS_ROWS = "it numbers the rows"  # why an index is left out
 Kind = Literal["object", "label", "text", "list"]
 _NESTED_ANSWERS = ("slot", "slots", "entities", "labels", "intents", "tags", "answer", "answers", "frame")
-_ANSWERS = {
-    "answer", "completion", "output", "reply", "response", "sql", "summary", "target", "label", "labels", "intent",
-    "intents", "category", "categories", "class", "klass", "topic", "tag", "tags", "sentiment", "expected", "ideal",
-    "gold", "translation", "highlights", "slots", "entities", "annotation", "annotations", "kategorie", "thema",
-    "expected_output", "ground_truth", "reference", "abstract", "title_summary", "tldr", "rewritten", "correction",
-}  # fmt: skip
-_LABELS = {
-    "label", "intent", "category", "class", "klass", "topic", "tag", "sentiment", "kategorie", "thema", "domain",
-    "department", "priority", "severity", "status", "emotion", "stance", "product", "target",
-}  # fmt: skip
-_INPUTS = {"text", "input", "prompt", "question", "query", "message", "body", "content", "utterance", "document"}
 _BOOKKEEPING = {"fold", "weight", "tokens", "hash", "checksum", "row", "line", "latency", "cost"}
 _SLICES = {"channel", "country", "lang", "language", "locale", "source"}
 _ID = re.compile(r"\A(.*_)?(id|uuid|guid|key|number|no|index|idx)")
 _SURE_ID = re.compile(r"\A(.*_)?(id|uuid|guid|index|idx)")
 _GROUP = re.compile(r"(customer|user|account|client|thread|conversation|session)(_?id)?")
-_TIME = re.compile(r"\A(.*_)?(at|on|time|timestamp|created|updated|date|datum|received|sent)(_.*)?")
+_TIME = re.compile(
+    r"\A(.*_)?(at|on|time|timestamp|created|updated|date|datum|received|sent|ts|datetime|epoch|modified|opened|closed|zeitstempel)(_.*)?"
+)
+# Dates that a text is read for, rather than those of its row.
+_ASKED = re.compile(
+    r"\A(.*_)?(due|deadline|delivery|expiry|expires|expiration|until|birth|birthday|dob|appointment|arrival|departure"
+    r"|frist|fällig|faellig|termin|lieferdatum|geburtsdatum)(_.*)?"
+)
+_EMPTY = {
+    False: "empty in every row",
+    True: "empty in every row: its formulas have no saved results, open the workbook in Excel and save it",
+}
+_UNREAD = "dates whose day and month could be either, or in a form that is not read"
 _UNNAMED = re.compile(r"(column|unnamed)_\d+")  # what readers and pandas call a column without a name
 _KINDS = {"object": "objects", "array": "lists", "string": "texts", "number": "numbers", "boolean": "booleans"}
 _ALIKE = 0.9  # share of a column's answers of one kind from which those of another are left out
-_IN_TEXT = 0.8  # share of values in the text from which they count as copied from it
 _MOSTLY = 0.9  # share of empty cells from which a column is ignored
-
-
-@dataclass
-class Column:
-    """A column: its name in the source and its cells (None if empty).
-
-    `misfits` are the indices of cells that were emptied because they are of another kind than the others.
-    """
-
-    name: str
-    values: list[Any]
-    misfits: frozenset[int] = frozenset()
-
-    @property
-    def plain(self) -> str:
-        """The name in snake case: `userId` and `User ID` are `user_id`."""
-        spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.name)
-        return re.sub(r"\W+", "_", spaced.lower()).strip("_")
-
-    @property
-    def filled(self) -> list[Any]:
-        """The non-empty cells."""
-        return [value for value in self.values if value is not None]
-
-    @property
-    def distinct(self) -> int:
-        """The number of distinct values."""
-        return len({str(value) for value in self.filled})
-
-    @property
-    def is_nested(self) -> bool:
-        """Whether some cells are objects or lists."""
-        return any(isinstance(value, dict | list) for value in self.filled)
 
 
 @dataclass
@@ -111,57 +87,24 @@ def understand(source: Source, roles: Mapping[str, str] | None = None) -> Unders
         ConfigError: A role or its column does not exist.
         DataError: No column can be the text, none remains for the answer, or answers are of several kinds.
     """
-    columns = _columns(source)
+    columns = columns_of(source, [name for name, role in (roles or {}).items() if role == "input"])
     assigned = {**source.roles, **_checked(roles or {}, columns)}
-    meaning = Understood(columns)
+    meaning = Understood(columns, guesses=[column.guess for column in columns.values() if column.guess])
     texts = _inputs(columns, assigned, meaning)
     answers = [column for column in columns.values() if assigned.get(column.name) == "answer"]
     for column in columns.values():
         if column.name not in assigned and column not in texts and _numbers_rows(column, source):
             meaning.left_out[column.name] = NUMBERS_ROWS
         elif column.name not in assigned and column not in texts:
-            _place(meaning, column, texts, answers)
+            _place(meaning, column, texts, answers, assigned)
         elif assigned.get(column.name) not in (None, "input", "answer"):
             _assign_role(meaning, column, assigned[column.name])
     _settle(meaning, texts, answers, source, assigned)
+    if _is_only_dated(meaning, assigned):
+        meaning.guesses.append(f"`{meaning.date}` is taken for the rows' date, since all of it are dates")
     meaning.inputs = _input_names(texts, (meaning.id, meaning.group, meaning.date, *meaning.slices))
     meaning.repeated = _repeated(source, meaning)
     return meaning
-
-
-def _columns(source: Source) -> dict[str, Column]:
-    """The columns over all parts, with JSON parsed and words for nothing among numbers and dates emptied.
-
-    In answers that were written as text, and in labels, such a word may be one.
-    """
-    names = dict.fromkeys(name for table in source.parts.values() for name in table.columns)
-    by_name: dict[str, Column] = {}
-    for name in names:
-        column = Column(name, [cell(row.get(name)) for table in source.parts.values() for row in table.rows])
-        is_written = source.roles.get(name) == "answer"
-        column.values = _parsed(column.values, mostly=is_written or column.plain in _ANSWERS)
-        if not is_written and not names_labels(column):
-            column.values = without_nothing(column.values)
-        by_name[name] = column
-    return by_name
-
-
-def _parsed(values: list[Any], *, mostly: bool) -> list[Any]:
-    """Cells with their JSON objects and lists parsed, if all have one.
-
-    `mostly`: if half of them have one, perhaps in a code fence.
-    """
-    read = [parsed(_without_fence(value) if mostly else value) for value in values]
-    filled = sum(value is not None for value in values)
-    nested = sum(isinstance(value, dict | list) for value in read)
-    return read if nested and (nested == filled or (mostly and 2 * nested >= filled)) else values
-
-
-def _without_fence(value: Any) -> Any:
-    """What is within a text's code fence, without the fence's language; other values unchanged."""
-    if not isinstance(value, str) or not (value.startswith("```") and value.endswith("```")):
-        return value
-    return value[3:-3].lstrip(ascii_letters)
 
 
 def _numbers_rows(column: Column, source: Source) -> bool:
@@ -199,22 +142,23 @@ def _inputs(columns: Mapping[str, Column], assigned: Mapping[str, str], meaning:
     lengths: dict[str, float] = {}
     for column in free:
         texts = [value for value in column.filled if isinstance(value, str)]
-        named = column.plain in _LABELS
+        named = column.plain in LABELS
         if (
             texts
+            and (column.distinct > 1 or len(column.values) == 1)
             and not column.is_nested
-            and column.plain not in _ANSWERS
+            and column.plain not in ANSWERS
             and not (_SURE_ID.fullmatch(column.plain) and not any(" " in text for text in texts))
             and is_free(schema_of(texts, named=named) or {"type": "string"})
         ):
-            bonus = 2 if column.plain in _INPUTS else 1
+            bonus = 2 if column.plain in INPUTS else 1
             lengths[column.name] = bonus * sum(map(len, texts)) / len(column.values)
     if not lengths:
-        lengths = _sentences(free)
+        lengths = _sentences(free) or _notations(free, meaning)
     if not lengths:
         raise DataError(f"expected a column of varied text, found none among {', '.join(columns) or 'no columns'}")
     best = max(lengths, key=lambda name: lengths[name])
-    if len(lengths) > 1 and columns[best].plain not in _INPUTS:
+    if len(lengths) > 1 and columns[best].plain not in INPUTS:
         others = ", ".join(f"`{name}`" for name in lengths if name != best)
         meaning.guesses.append(f"`{best}` is taken for the text, since its texts are the longest (beside {others})")
     return [columns[best]]
@@ -226,17 +170,31 @@ def _sentences(columns: Sequence[Column]) -> dict[str, float]:
     for column in columns:
         texts = [value for value in column.filled if isinstance(value, str)]
         words = sum(len(text.split()) for text in texts)
-        if texts and column.plain not in _ANSWERS | _LABELS and words >= 3 * len(texts) and column.distinct > 5:
+        if texts and column.plain not in ANSWERS | LABELS and words >= 3 * len(texts) and column.distinct > 5:
             mean_lengths[column.name] = sum(map(len, texts)) / len(column.values)
     return mean_lengths
 
 
-def _place(meaning: Understood, column: Column, texts: list[Column], answers: list[Column]) -> None:
-    """Assign a role to a column."""
+def _notations(columns: Sequence[Column], meaning: Understood) -> dict[str, float]:
+    """The first column of lists or objects in Python's notation, as the texts that it was: nothing else is a text."""
+    for column in columns:
+        if column.notation is not None and column.plain not in ANSWERS and not names_labels(column):
+            column.values = column.notation
+            meaning.guesses.remove(column.guess)
+            return {column.name: 1.0}
+    return {}
+
+
+def _place(
+    meaning: Understood, column: Column, texts: list[Column], answers: list[Column], assigned: Collection[str]
+) -> None:
+    """Assign a role to a column that is not among the `assigned` ones."""
     filled, distinct, plain = column.filled, column.distinct, column.plain
-    if distinct < 2:
+    if not filled:
+        meaning.left_out[column.name] = _EMPTY[column.unsaved]
+    elif distinct < 2:
         meaning.left_out[column.name] = "the same value in every row"
-    elif len(filled) < (1 - _MOSTLY) * len(column.values) and plain not in _ANSWERS:
+    elif len(filled) < (1 - _MOSTLY) * len(column.values) and plain not in ANSWERS:
         meaning.left_out[column.name] = "empty in most rows"
     elif plain in _BOOKKEEPING:
         meaning.left_out[column.name] = "it describes the row, not the text"
@@ -244,10 +202,10 @@ def _place(meaning: Understood, column: Column, texts: list[Column], answers: li
         meaning.id = column.name
     elif meaning.group is None and _GROUP.fullmatch(plain):
         meaning.group = column.name
-    elif _SURE_ID.fullmatch(plain) and not in_texts(column, texts) and plain not in _ANSWERS:
+    elif _SURE_ID.fullmatch(plain) and not in_texts(column, texts) and plain not in ANSWERS:
         meaning.left_out[column.name] = "an id that repeats" if distinct < len(filled) else "another id"
     elif _is_time(column, texts):
-        _date(meaning, column)
+        _date(meaning, column, assigned)
     elif column.is_nested:
         return _nested(meaning, column, answers)
     else:
@@ -256,28 +214,43 @@ def _place(meaning: Understood, column: Column, texts: list[Column], answers: li
 
 
 def _is_time(column: Column, texts: Sequence[Column]) -> bool:
-    """Whether a column called one has dates; if not all are read, those copied from their texts are answers."""
-    if not _TIME.fullmatch(column.plain):
+    """Whether a column has its rows' dates, and not some that are asked for.
+
+    A column called time has, though if not all are read, those copied from their texts are answers. Another has if all
+    of it are dates and their texts do not name their days.
+    """
+    if _ASKED.fullmatch(column.plain):
         return False
+    if not _TIME.fullmatch(column.plain):
+        known = ANSWERS | LABELS
+        return column.plain not in known and are_dates(column.filled) and not dated_in_texts(column, texts)
     dates = iso_dates(column.filled)
     if dates is not None and None not in dates:
         return True
     return look_like_dates(column.filled) and not in_texts(column, texts)
 
 
-def _date(meaning: Understood, column: Column) -> None:
-    """Take the first column whose dates can be read for the rows' date."""
+def _date(meaning: Understood, column: Column, assigned: Collection[str]) -> None:
+    """Take the first column whose dates can be read for the rows' date, and one that is called so before others."""
     if iso_dates(column.filled) is None:
-        meaning.left_out[column.name] = "dates whose day and month could be either, or in a form that is not read"
+        meaning.left_out[column.name] = _UNREAD
     elif meaning.date is None:
         meaning.date = column.name
+    elif _is_only_dated(meaning, assigned) and _TIME.fullmatch(column.plain):
+        meaning.left_out[meaning.date], meaning.date = "a time stamp", column.name
     else:
         meaning.left_out[column.name] = "a time stamp"
 
 
+def _is_only_dated(meaning: Understood, assigned: Collection[str]) -> bool:
+    """Whether the rows' date was chosen for what its column holds, neither by its name nor by a person."""
+    date = meaning.date
+    return date is not None and date not in assigned and not _TIME.fullmatch(meaning.columns[date].plain)
+
+
 def _nested(meaning: Understood, column: Column, answers: list[Column]) -> None:
     """Objects and lists are answers if the column has an answer's name; otherwise they are left out."""
-    if column.plain in _ANSWERS or column.plain.endswith(_NESTED_ANSWERS):
+    if column.plain in ANSWERS or column.plain.endswith(_NESTED_ANSWERS) or names_labels(column):
         answers.append(column)
     else:
         meaning.left_out[column.name] = "nested"
@@ -287,7 +260,12 @@ def _scalar(meaning: Understood, column: Column, texts: list[Column], answers: l
     schema = schema_of(column.values, named=names_labels(column))
     if column.plain in _SLICES and schema is not None and "enum" in schema:
         meaning.slices.append(column.name)
-    elif column.plain in _ANSWERS | _LABELS or in_texts(column, texts) or not is_free(schema or {"type": "string"}):
+    elif (
+        column.plain in ANSWERS | LABELS
+        or in_texts(column, texts)
+        or not is_free(schema or {"type": "string"})
+        or either_sign(column.filled)
+    ):
         answers.append(column)
     elif schema is None:
         meaning.left_out[column.name] = "values of several kinds"
@@ -320,8 +298,13 @@ def _settle(
             f"expected a column with the answer (labels, numbers, yes or no, a text) beside `{texts[0].name}`, "
             f"found {_others(meaning, texts)}"
         )
+    pointed = all(table.pointed for table in source.parts.values())
     for column in answers:
         _keep_one_kind(column)
+        if source.roles.get(column.name) == "answer":
+            continue
+        if guess := settle_sign(column, meaning.columns, pointed=pointed):
+            meaning.guesses.append(guess)
     only = answers[0] if len(answers) == 1 else None
     if only is not None and only.filled and all(isinstance(value, dict) for value in only.filled):
         return _expand(meaning, only)
@@ -379,9 +362,9 @@ def _on_nulls(answers: Sequence[Column], texts: Sequence[Column]) -> list[str]:
 
 
 def _last_resort(meaning: Understood, texts: list[Column], assigned: Collection[str]) -> list[Column]:
-    """The answer if no column looks like one: a date in the text, the last text besides the input, or an id.
+    """The answer if no column looks like one: a date, the last text besides the input, or an id.
 
-    A date that was assigned stays one.
+    A date that was assigned stays one, and so does one that is called so unless it stands in the texts.
     """
     columns = meaning.columns
     if meaning.date is not None and meaning.date not in assigned and in_texts(columns[meaning.date], texts):
@@ -392,12 +375,17 @@ def _last_resort(meaning: Understood, texts: list[Column], assigned: Collection[
         column = texts.pop()
         meaning.guesses.append(f"`{column.name}` is taken for the answer, since no other column looks like one")
         return [column]
+    if meaning.date is not None and _is_only_dated(meaning, assigned):
+        column, meaning.date = columns[meaning.date], None
+        meaning.guesses.append(f"`{column.name}` is taken for the answer, since no other column looks like one")
+        return [column]
     if meaning.id is not None:
         column, meaning.id = columns[meaning.id], None
         meaning.guesses.append(f"`{column.name}` is taken for the answer, since no other column looks like one")
         return [column]
     for name, reason in meaning.left_out.items():
-        if reason == "nested" and all(isinstance(value, dict) for value in columns[name].filled):
+        is_other_date = reason == _UNREAD and not _TIME.fullmatch(columns[name].plain)
+        if is_other_date or (reason == "nested" and len({kind_of(value) for value in columns[name].filled}) == 1):
             del meaning.left_out[name]
             meaning.guesses.append(f"`{name}` is taken for the answer, since no other column looks like one")
             return [columns[name]]
@@ -426,12 +414,6 @@ def _are_choices(column: Column, schema: Mapping[str, Any] | None) -> bool:
     return schema.get("type") == "boolean" or ("enum" in schema and 2 * column.distinct <= len(column.filled))
 
 
-def names_labels(column: Column) -> bool:
-    """Whether a column's name implies labels, such as `intent`, or lists of them, `intents`."""
-    singular = re.sub(r"ies$", "y", column.plain)
-    return column.plain in _LABELS or singular in _LABELS or singular.removesuffix("s") in _LABELS
-
-
 def _texts_of(column: Column) -> list[str]:
     return sorted({str(value) for value in column.filled}, key=lambda text: (text.lower(), text))
 
@@ -458,19 +440,6 @@ def _free_name(name: str, taken: Collection[str | None]) -> str:
         number += 1
         free = f"{name}_{number}"
     return free
-
-
-def in_texts(column: Column, texts: Sequence[Column]) -> bool:
-    """Whether most values occur in their row's text, so that they are copied from it."""
-    if not texts:
-        return False
-    rows = [
-        (str(value), str(text))
-        for value, text in zip(column.values, texts[0].values, strict=True)
-        if value is not None and text is not None and len(str(value)) > 2
-    ][:2000]
-    share = sum(value.casefold() in text.casefold() for value, text in rows)
-    return len(rows) > 0 and share >= _IN_TEXT * len(rows) and max(len(value) for value, _ in rows) <= LABEL_CHARACTERS
 
 
 def _input_names(texts: Sequence[Column], others: Sequence[str | None]) -> dict[str, str]:

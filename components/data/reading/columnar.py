@@ -1,7 +1,7 @@
 """Reads Parquet, Arrow and datasets saved by the `datasets` library as tables.
 
-Decides how their types become JSON: class numbers become names, times ISO 8601; keys without a value are left out of
-structs (where every struct of a column has all keys).
+Decides how their types become JSON: class numbers become names, times ISO 8601, whole numbers of more than 18 digits
+texts; keys without a value are left out of structs (where every struct of a column has all keys).
 """
 
 import json
@@ -16,6 +16,8 @@ from typing import Any
 from components.data.reading.content import MOST_BYTES
 from components.data.reading.table import Table
 from components.errors import DataError
+
+_MOST_WHOLE = 10**18  # from here on a whole number is an identifier
 
 
 def parse(content: bytes, path: Path, kind: str) -> Table:
@@ -63,11 +65,24 @@ def plain(value: Any) -> Any:
     return next((convert(value) for kinds, convert in _MADE if isinstance(value, kinds)), str(value))
 
 
+def _whole(value: int) -> int | str:
+    """A whole number, or its text if it has more than 18 digits."""
+    return value if abs(value) < _MOST_WHOLE else str(value)
+
+
+def _decimal(value: Decimal) -> int | float | str | None:
+    """A number of a database: whole if its column has no decimals, as ids have none; None if it is not finite."""
+    if not value.is_finite():
+        return None
+    return float(value) if value.as_tuple().exponent != 0 else _whole(int(value))
+
+
 _MADE: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
-    ((bool, int, str, NoneType), lambda value: value),
+    ((bool, str, NoneType), lambda value: value),
+    (int, _whole),
     (datetime, lambda value: value.isoformat(sep=" ")),
     ((date, time), lambda value: value.isoformat()),
-    (Decimal, lambda value: float(value) if value.is_finite() else None),
+    (Decimal, _decimal),
     (bytes, lambda value: value.decode("utf-8", "replace")),
     (float, lambda value: value if abs(value) < float("inf") else None),
 )

@@ -18,6 +18,7 @@ ROLES = {
 }  # fmt: skip
 _KNOWN = {"user", "assistant", "system", "tool"}
 _TEXT_PARTS = {"text", "input_text", "output_text", "refusal"}
+_THOUGHTS = {"reasoning", "thinking", "redacted_thinking"}
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,12 @@ class Chat:
             answer=None if last is None else answer_of(turns[last]),
             turns=len(rest),
         )
+
+    def last_question(self) -> Exchange | None:
+        """The last question of a chat whose answer stands elsewhere, after all that was said."""
+        if self.turns[-1].role == "assistant":
+            return self.last_exchange()
+        return Chat([*self.turns, Turn("assistant", "")]).last_exchange()
 
 
 def chat_of(value: Any) -> Chat | None:
@@ -151,7 +158,10 @@ def parsed(value: Any) -> Any:
 
 
 def text_of(content: Any) -> str:
-    """The text of a message's content: a string, or its parts, with those without text named in brackets."""
+    """The text of a message's content: a string, or its parts, with those without text named in brackets.
+
+    A model's thoughts are parts that nobody was told, and left out.
+    """
     if isinstance(content, str):
         return content
     if isinstance(content, Mapping):
@@ -161,8 +171,12 @@ def text_of(content: Any) -> str:
         kind = content.get("type")
         return f"[{kind}]" if isinstance(kind, str) and kind not in _TEXT_PARTS else ""
     if isinstance(content, list):
-        return "\n".join(text for part in content if (text := text_of(part)))
+        return "\n".join(text for part in content if not _is_thought(part) and (text := text_of(part)))
     return "" if content is None else str(content)
+
+
+def _is_thought(part: Any) -> bool:
+    return isinstance(part, Mapping) and (part.get("type") in _THOUGHTS or part.get("thought") is True)
 
 
 def _turn(message: Mapping[str, Any]) -> Turn | None:

@@ -5,6 +5,7 @@ Decides which files of a folder have rows, and, by its name, which part of the s
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from components.data.reading.documents import parse_yaml
 from components.data.reading.parts import Part, part_of
 from components.data.reading.shapes import Translate, shaped
 from components.data.reading.table import Table
-from components.data.texts import listed
+from components.data.texts import listed, shown
 from components.errors import DataError
 
 _SUFFIXES = {
@@ -28,7 +29,8 @@ _DECLARED = re.compile(r"(<\?xml\s|<!doctype\s+html|<html[\s>])", re.I)
 _TAG = re.compile(r"<([A-Za-z][\w:.-]*)(\s[^<>]*)?>")
 _HEAD = 4_096
 _MOST_FILES = 1000
-_SPLIT_COLUMNS = {"split", "partition", "subset", "set", "fold_name"}
+_SPLIT_COLUMNS = {"split", "partition", "subset", "set", "fold", "fold_name", "ml_use"}
+_ONLY_SPLITS = {"split", "ml_use"}  # such a column says nothing else
 
 
 @dataclass(frozen=True)
@@ -235,34 +237,72 @@ def _joined(tables: list[Table], notes: list[str]) -> Table:
         tuple(row for table in tables for row in table.rows),
         tuple(line for table in tables for line in table.lines),
         tuple(dict.fromkeys(note for table in tables for note in table.notes)),
+        pointed=all(table.pointed for table in tables),
     )
 
 
 def _by_column(parts: dict[Part, Table], notes: list[str]) -> dict[Part, Table]:
-    """The parts by a column `split`, if files have no parts."""
+    """The parts by a column `split`, if files have no parts; rows whose cell names no part are left out."""
     table = parts.get("all")
     if table is None or len(parts) > 1:
-        return parts
+        return _without_own_part(parts, notes)
     for name in (column for column in table.columns if column.lower() in _SPLIT_COLUMNS):
-        named: list[Part] = [part_of(str(row.get(name))) for row in table.rows]
-        if "train" in named and "all" not in named:
+        cells = [shown(row.get(name)) for row in table.rows]
+        named: list[Part] = [_part_of_cell(cell) for cell in cells]
+        if _says_parts(name, set(named)):
             notes.append(f"`{name}` says which split a row belongs to")
+            if unknown := Counter(cell for cell, part in zip(cells, named, strict=True) if part == "all"):
+                notes.append(_left_out(name, unknown, len(cells)))
             return _parted(table, name, named)
+        if name.lower() in ("split", "fold") and _are_numbers(cells):
+            notes.append(f"`{name}` is not read as splits: its numbers do not say which is train")
     return parts
 
 
+def _without_own_part(parts: dict[Part, Table], notes: list[str]) -> dict[Part, Table]:
+    """The parts of files, without a column `split` that says of every row which part its file is."""
+    names = dict.fromkeys(name for table in parts.values() for name in table.columns if name.lower() in _SPLIT_COLUMNS)
+    for name in names:
+        if all({_part_of_cell(shown(row.get(name))) for row in table.rows} == {part} for part, table in parts.items()):
+            notes.append(f"`{name}` says which part a row's file is, and is left out")
+            parts = {part: _without(table, name, range(len(table.rows))) for part, table in parts.items()}
+    return parts
+
+
+def _part_of_cell(cell: str) -> Part:
+    """The part that a cell means; Vertex AI calls dev VALIDATE."""
+    return "dev" if cell.lower() == "validate" else part_of(cell)
+
+
+def _says_parts(name: str, named: set[Part]) -> bool:
+    """Whether a column says parts: train, and if not all its cells name one, by its name or another part."""
+    return "train" in named and ("all" not in named or name.lower() in _ONLY_SPLITS or len(named) > 2)
+
+
+def _are_numbers(cells: Sequence[str]) -> bool:
+    return len(set(cells)) > 1 and all(cell.removesuffix(".0").isdecimal() for cell in cells)
+
+
+def _left_out(name: str, unknown: Counter[str], n: int) -> str:
+    """A note on the rows whose cell names no part, with their values and counts."""
+    values = [f"{f'`{cell}`' if cell else 'empty'} ({times:,})" for cell, times in unknown.most_common()]
+    return f"{unknown.total():,} of {n:,} rows are left out: their `{name}` names no split: {listed(values)}"
+
+
 def _parted(table: Table, name: str, named: Sequence[Part]) -> dict[Part, Table]:
-    """The rows of each part, without the column `name` that says which."""
+    """The rows of each part, without the column `name` that says which; rows of no part are left out."""
+    parts_seen: list[Part] = [part for part in dict.fromkeys(named) if part != "all"]
+    return {
+        part: _without(table, name, [index for index, part_of_row in enumerate(named) if part_of_row == part])
+        for part in parts_seen
+    }
+
+
+def _without(table: Table, name: str, indexes: Sequence[int]) -> Table:
+    """The rows at these indexes, without a column."""
     columns = tuple(column for column in table.columns if column != name)
-    by_part: dict[Part, Table] = {}
-    parts_seen: list[Part] = list(dict.fromkeys(named))
-    for part in parts_seen:
-        rows_of_part = [index for index, part_of_row in enumerate(named) if part_of_row == part]
-        rows = tuple({key: value for key, value in table.rows[index].items() if key != name} for index in rows_of_part)
-        by_part[part] = Table(
-            table.path, columns, rows, tuple(table.lines[index] for index in rows_of_part), table.notes
-        )
-    return by_part
+    rows = tuple({key: value for key, value in table.rows[index].items() if key != name} for index in indexes)
+    return replace(table, columns=columns, rows=rows, lines=tuple(table.lines[index] for index in indexes))
 
 
 def _matched(tables: list[Table], notes: list[str]) -> list[Table]:
@@ -288,12 +328,21 @@ def _shaped(path: Path, parts: dict[Part, Table], notes: list[str], options: Opt
     read: dict[Part, Table] = dict(zip(parts, tables, strict=True))
     notes += [note for table in parts.values() for note in table.notes]
     if form is None:
+        for table in parts.values():
+            if _only_asks(table):
+                raise DataError(f"expected questions with answers, found a batch with {_lacking(table)} ({path})")
         return Source(read, "rows", tuple(dict.fromkeys(notes)))
     for part, table in read.items():
         if not table.rows:
             raise DataError(f"expected questions with answers, found {form.kind} with {_lacking(parts[part])} ({path})")
     system = form.systems.most_common(1)[0][0] if form.systems and "system" not in form.roles else ""
     return Source(read, form.kind, tuple(dict.fromkeys([*notes, *form.notes])), form.roles, system)
+
+
+def _only_asks(table: Table) -> bool:
+    """Whether a table has a batch's requests, and nothing beside them that could be an answer."""
+    asked = {"custom_id", "body"} <= set(table.columns) <= {"custom_id", "method", "url", "body"}
+    return asked and all(isinstance(row.get("body"), dict) for row in table.rows)
 
 
 def _lacking(table: Table) -> str:

@@ -42,6 +42,19 @@ def parse(text: str, path: Path, *, splits: bool = False) -> Table:
     return _tabulated(values, path)
 
 
+def consecutive(text: str, path: Path) -> Iterator[tuple[Any, int]]:
+    """Values one after the other, one a line or, as printed for people, over several; with their lines.
+
+    Raises:
+        DataError: They are not JSON, or nested too deeply; the message says where.
+    """
+    stripped = text.lstrip()
+    by_line = not stripped.startswith("{") or _is_by_line(stripped)
+    for value, line in _lines(text, path) if by_line else _sequence(text, path):
+        _refuse_depth(value, path, line)
+        yield value, line
+
+
 def loads(text: str) -> Any:
     """The value of a JSON text, under this module's rules.
 
@@ -229,14 +242,16 @@ def _tabulated(values: Iterable[tuple[Any, int]], path: Path, notes: tuple[str, 
     for value, line in values:
         if not isinstance(value, dict):
             raise DataError(f"expected a JSON object, found {_NAMES[type(value)]} ({path}:{line})")
-        if depth(value) > MOST_DEPTH:
-            raise DataError(
-                f"expected a JSON object, found one nested more than {MOST_DEPTH} levels deep ({path}:{line})"
-            )
+        _refuse_depth(value, path, line)
         columns.update(dict.fromkeys(value))
         rows.append(value)
         lines.append(line)
     return Table(path, tuple(columns), tuple(rows), tuple(lines), notes)
+
+
+def _refuse_depth(value: Any, path: Path, line: int) -> None:
+    if depth(value) > MOST_DEPTH:
+        raise DataError(f"expected a JSON object, found one nested more than {MOST_DEPTH} levels deep ({path}:{line})")
 
 
 def _whole(digits: str) -> int | str:

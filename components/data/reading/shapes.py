@@ -4,13 +4,14 @@ Decides by a record's keys which program wrote it; each program has a function t
 if there is no question or no answer.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from components.data.reading import annotations, spans
-from components.data.reading.conversations import Exchange, chat_of, parsed, reply_of, text_of
+from components.data.reading.conversations import Chat, Exchange, answer_of, chat_of, parsed, reply_of, text_of
 from components.data.reading.table import Table
 
 INPUT, EARLIER, ANSWER, SYSTEM = "text", "conversation", "answer", "system"
@@ -163,7 +164,7 @@ def _completion_row(record: Mapping[str, Any]) -> Row | None:
     prompt_chat = chat_of(record["prompt"])
     others = _others(record, "prompt", "completion")
     if prompt_chat is not None:
-        return _chat_row(prompt_chat.last_exchange(), reply_of(record["completion"]), others)
+        return _chat_row(prompt_chat.last_question(), reply_of(record["completion"]), others)
     prompt, answer = text_of(record["prompt"]), reply_of(record["completion"])
     return {INPUT: prompt, ANSWER: answer} | others if prompt.strip() and answer is not None else None
 
@@ -173,17 +174,48 @@ def _is_preference(record: Mapping[str, Any]) -> bool:
 
 
 def _preference_row(record: Mapping[str, Any]) -> Row | None:
-    """The preferred one of two answers."""
-    chosen = record.get("preferred_output", record.get("chosen"))
-    prompt_chat = chat_of(record.get("input", record.get("prompt")))
-    if prompt_chat is None and (chat := chat_of(chosen)) is not None and record.get("prompt") is None:
-        whole = chat.last_exchange()
-        return _chat_row(whole, whole.answer if whole else None, {})
-    if prompt_chat is None:
-        prompt = text_of(record.get("input", record.get("prompt")))
-        asked_of, answer = Exchange("", "", prompt, None, 0), reply_of(chosen)
-        return _chat_row(asked_of, answer, {})
-    return _chat_row(prompt_chat.last_exchange(), reply_of(chosen), {})
+    """The preferred one of two answers; without a prompt of its own, to the question that the answer's chat has."""
+    chosen, asked, system = record.get("preferred_output", record.get("chosen")), _asked(record), record.get("system")
+    chat, asked_chat = _dialogue(chosen), _dialogue(asked)
+    if chat is None and isinstance(chosen, Mapping):
+        chat = chat_of([chosen])
+    whole = chat.last_exchange() if chat is not None else None
+    if whole is not None and asked_chat is None and (asked is None or record.get("prompt") is None):
+        return _chat_row(_with_system(whole, system), whole.answer, {})
+    exchange = Exchange("", "", text_of(asked), None, 0) if asked_chat is None else asked_chat.last_question()
+    return _chat_row(_with_system(exchange, system), reply_of(chosen) if chat is None else _last_said(chat), {})
+
+
+def _last_said(chat: Chat) -> Any:
+    return next((answer_of(turn) for turn in reversed(chat.turns) if turn.role == "assistant"), None)
+
+
+_PROMPTS = ("input", "prompt", "question", "instruction", "messages", "conversations")
+_SPEAKER = re.compile(r"\n\n(Human|Assistant):")
+
+
+def _asked(record: Mapping[str, Any]) -> Any:
+    """What a preference is about: messages or a text; an instruction stands above its input."""
+    both = record.get("instruction"), record.get("input")
+    if all(isinstance(text, str) and text.strip() for text in both):
+        return "\n\n".join(map(str, both))
+    return next((record[name] for name in _PROMPTS if record.get(name)), None)
+
+
+def _dialogue(value: Any) -> Chat | None:
+    """A value as a chat, also a text of HH-RLHF, in which `Human:` and `Assistant:` begin the turns."""
+    if not isinstance(value, str) or not value.startswith("\n\nHuman:"):
+        return chat_of(value)
+    pieces = _SPEAKER.split(value)[1:]
+    turns = zip(pieces[::2], pieces[1::2], strict=True)
+    return chat_of([{"from": "human" if who == "Human" else "assistant", "value": said.strip()} for who, said in turns])
+
+
+def _with_system(exchange: Exchange | None, system: Any) -> Exchange | None:
+    """The exchange with a system prompt, unless it has one."""
+    if exchange is None or exchange.system or not isinstance(system, str):
+        return exchange
+    return replace(exchange, system=system)
 
 
 def _body(record: Mapping[str, Any], name: str) -> Any:
@@ -230,10 +262,8 @@ def _logged_row(record: Mapping[str, Any]) -> Row | None:
         prompt = text_of(request.get("input", request.get("prompt")))
         exchange: Exchange | None = Exchange("", "", prompt, None, 0)
     else:
-        exchange = chat.last_exchange()
-    if exchange is not None and isinstance(instructions, str) and not exchange.system:
-        exchange = Exchange(instructions, exchange.earlier, exchange.question, exchange.answer, exchange.turns)
-    return _chat_row(exchange, reply_of(response), {})
+        exchange = chat.last_question()
+    return _chat_row(_with_system(exchange, instructions), reply_of(response), {})
 
 
 def _is_eval(record: Mapping[str, Any]) -> bool:
@@ -246,7 +276,7 @@ def _eval_row(record: Mapping[str, Any]) -> Row | None:
     ideal = parsed(inner["ideal"])
     answer = ideal[0] if isinstance(ideal, list) and ideal and isinstance(ideal[0], str) else ideal
     chat = chat_of(inner["input"])
-    exchange = chat.last_exchange() if chat else Exchange("", "", text_of(inner["input"]), None, 0)
+    exchange = chat.last_question() if chat else Exchange("", "", text_of(inner["input"]), None, 0)
     return _chat_row(exchange, answer, _others(inner, "input", "ideal"))
 
 

@@ -50,7 +50,7 @@ def row_of(asked_of: Any, output: Any, others: Mapping[str, Any]) -> Row | None:
     if answer is None or value in (None, "", [], {}):
         return None
     chat = chat_of(value)
-    if chat is not None and (exchange := chat.last_exchange()) is not None:
+    if chat is not None and (exchange := chat.last_question()) is not None:
         return _row(exchange, answer, others)
     if isinstance(value, Mapping):
         if len(value) == 1 or (set(value) & set(_QUESTION_KEYS) and not _variables(value)):
@@ -86,9 +86,14 @@ def holds_spans(record: Mapping[str, Any]) -> bool:
         return True
     if isinstance(record.get("attributes"), Mapping) and record.keys() & {"context", "trace_id", "traceId", "span_id"}:
         return True
-    trace = parsed(record.get("trace"))
-    holder = trace if isinstance(trace, Mapping) else record
+    holder = trace_of(record)
     return _are_calls(holder.get("spans")) or _are_calls(get(holder.get("data"), "spans"))
+
+
+def trace_of(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The trace in a record's column `trace`, as MLflow's tables have it, else the record."""
+    trace = parsed(record.get("trace"))
+    return trace if isinstance(trace, Mapping) else record
 
 
 def _are_calls(value: Any) -> bool:
@@ -97,9 +102,7 @@ def _are_calls(value: Any) -> bool:
 
 
 def _of_record(record: Mapping[str, Any], translate: Translate) -> Iterator[Row]:
-    trace = parsed(record.get("trace"))
-    if isinstance(trace, Mapping):
-        record = trace
+    record = trace_of(record)
     expected = _expected(record)
     for span in spans_of(record):
         attributes = attributes_of(span.get("attributes"))

@@ -9,7 +9,8 @@ from typing import Any
 class Table:
     """The rows of a file: `rows[i]` starts at line `lines[i]`; cells of csv files are text, "" if empty.
 
-    `notes` are sentences about decisions on the file's form.
+    `notes` are sentences about decisions on the file's form; `unsaved` are columns of formulas whose results the
+    workbook lacks. `pointed`: commas part the cells, so that decimals stand behind a point.
     """
 
     path: Path
@@ -17,3 +18,5 @@ class Table:
     rows: tuple[dict[str, Any], ...]
     lines: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    unsaved: tuple[str, ...] = ()
+    pointed: bool = False

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.data.dates import iso_dates, look_like_dates
+from components.data.dates import are_dates, iso_dates, look_like_dates
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,7 @@ from components.data.dates import iso_dates, look_like_dates
         (["03/04/2024", "04/13/2024"], "2024-03-04"),
         (["03.04.2024", "04.04.2024"], "2024-04-03"),
         (["1714521600"], "2024-05-01"),
+        (["1714521600.123", "1714521600000", "1714521600000000", "1714521600000000000"], "2024-05-01"),
     ],
 )
 def test_a_column_is_read_in_the_order_that_all_of_it_tells(texts: list[str], first: str) -> None:
@@ -54,3 +55,20 @@ def test_one_cell_of_ten_may_be_no_date() -> None:
     assert iso_dates([*days, "n/a", "unknown"]) == [*days, None, None]
     assert iso_dates([*days, "n/a", "unknown", "?"]) is None
     assert iso_dates(["31/12/2024", *["30/12/2024"] * 8, "31/02/2024"]) == ["2024-12-31", *["2024-12-30"] * 8, None]
+
+
+@pytest.mark.parametrize(
+    ("texts", "are"),
+    [
+        (["2024-03-05", "2024-03-05T13:45:00Z"], True),
+        (["31.12.2024"], True),
+        (["03/04/2024"], True),  # March or April
+        (["2024-03-05", "unknown"], False),
+        (["2024-13-05"], False),
+        (["31.31.2024"], False),
+        (["20240305"], False),  # perhaps a number
+        (["1714521600"], False),
+    ],
+)
+def test_a_column_is_of_dates_whatever_its_name_if_all_cells_are_some(texts: list[str], are: bool) -> None:
+    assert are_dates(texts) == are

@@ -1,9 +1,11 @@
 """Formats beyond the reported files: each kind of file gives its rows, or one sentence."""
 
+import csv
 import datetime
 import gzip
 import io
 import json
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,59 @@ def test_legacy_encodings_are_detected_and_reported(tmp_path: Path, encoding: st
     assert f"read as {encoding}" in reading.source.notes[0]
 
 
+UNMARKED = ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
+FOREIGN = [
+    "мой заказ не пришёл вовремя",
+    "まだ届いていません、確認してください",
+    "一我的订单还没有到上海",
+    "ההזמנה שלי לא הגיעה",
+]
+
+
+@pytest.mark.parametrize("encoding", UNMARKED)
+@pytest.mark.parametrize("words", FOREIGN)
+def test_utf_16_and_32_without_a_mark_are_read_in_any_script(tmp_path: Path, encoding: str, words: str) -> None:
+    text = "text,label\n" + "".join(f"{words} {n},{row['label']}\n" for n, row in enumerate(ROWS))
+    source = read_source(write(tmp_path / "a.csv", text.encode(encoding)))
+    rows = source.parts["all"].rows
+    assert [row["text"] for row in rows] == [f"{words} {n}" for n in range(N)]
+    assert f"read as {encoding}" in source.notes[0]
+
+
+def test_few_nuls_are_characters_and_many_make_a_file_binary(tmp_path: Path) -> None:
+    few = "text,label\n" + "".join(f'"{row["text"]} and a N\0L, as ever",{row["label"]}\n' for row in ROWS)
+    assert usual(write(tmp_path / "few.csv", few))
+    many = "text,label\n" + "".join(f"\0\0{row['label']}\0\0,{row['label']}\n" for row in ROWS)
+    old = "text,note,label\n" + "".join(
+        f"Gr\xfc\xdfe aus Bad Nauheim sagt {n},{'' if n % 2 else chr(0)},{n % 3}\n" for n in range(N)
+    )
+    rows = read(write(tmp_path / "old.csv", old.encode("cp1252"))).source.parts["all"].rows
+    assert (len(rows), rows[0]["text"], rows[0]["note"]) == (N, "Grüße aus Bad Nauheim sagt 0", "\0")  # not UTF-16
+    with pytest.raises(DataError, match=r"text in utf-8, found NUL in 120 of \d+ characters: it is binary, or text in"):
+        read(write(tmp_path / "many.csv", many))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "sentences"),
+    [
+        ("cp1255", ["שלום, ההזמנה שלי עדיין לא הגיעה", "אני רוצה החזר כספי, איפה החבילה שלי"]),
+        ("cp1256", ["طلبي رقم لم يصل بعد", "أريد استرداد أموالي، أين الطرد الخاص بي"]),
+        ("cp874", ["สินค้าของฉันยังไม่มาถึง กรุณาตรวจสอบคำสั่งซื้อ", "ฉันต้องการเงินคืน พัสดุของฉันอยู่ที่ไหน"]),
+        ("euc_jp", ["先日購入したメーカーが壊れて届きました", "注文番号がわからないのですが、いつ届きますか"]),
+        ("cp932", ["電話届しますいて新しい書新しい支払", "連絡連絡お願いお願い届連絡遅れ支払返品"]),
+        ("cp866", ["Здравствуйте, мой заказ не пришёл вовремя", "помогите вернуть деньги за товар"]),
+        ("cp1251", ["Здравейте, поръчката ми не е пристигнала", "моля, върнете парите, къде е моят колет"]),
+        ("cp1253", ["Η παραγγελία μου δεν έφτασε ακόμα", "Πού είναι το δέμα μου; Θέλω τα χρήματά μου"]),
+        ("koi8_r", ["мой заказ не пришёл вовремя", "помогите вернуть деньги за товар"]),
+        ("cp1252", ["je vais à Paris à pied, ça va être très bien", "où est déjà mon colis, à côté"]),
+    ],
+)
+def test_scripts_are_told_apart_by_their_frequent_letters(tmp_path: Path, encoding: str, sentences: list[str]) -> None:
+    rows = [f'"{sentences[n % 2]} {n}",{row["label"]}\n' for n, row in enumerate(ROWS)]
+    source = read_source(write(tmp_path / "a.csv", ("text,label\n" + "".join(rows)).encode(encoding)))
+    assert source.parts["all"].rows[1]["text"] == f"{sentences[1]} 1"
+
+
 def test_damaged_utf_8_is_refused_and_not_guessed(tmp_path: Path) -> None:
     text = "text,label\n" + "".join(f'"{row["text"]} für €",{row["label"]}\n' for row in ROWS)
     damaged = text.encode().replace("für".encode(), b"f\xfcr", 1)
@@ -118,6 +173,17 @@ def test_a_text_stays_whole_whose_lines_have_as_many_commas_as_rows(tmp_path: Pa
     assert [row["label"] for row in got] == [row["label"] for row in ROWS]
 
 
+@pytest.mark.parametrize("quote", ['"', "'"])
+@pytest.mark.parametrize("first", ["", "sep=,\n"])
+@pytest.mark.parametrize("row", ["{q}Hello, {text}{q}, {q}{label}{q}", "{label},  {q}Hello, {text}{q}"])
+def test_quotes_may_stand_after_a_blank(tmp_path: Path, quote: str, first: str, row: str) -> None:
+    names = ("text", "label") if row.startswith("{q}") else ("label", "text")
+    head = ", ".join(f"{quote}{name}{quote}" if quote == "'" else name for name in names)
+    rows = [row.format(q=quote, text=each["text"], label=each["label"]) for each in ROWS]
+    got = read_source(write(tmp_path / "a.csv", first + "\n".join([head, *rows]))).parts["all"].rows
+    assert [dict(each) for each in got] == [{**each, "text": f"Hello, {each['text']}"} for each in ROWS]
+
+
 def test_two_stray_quotes_join_no_rows(tmp_path: Path) -> None:
     texts = [row["text"].replace(",", "") for row in ROWS]
     texts[4], texts[9] = f'"{texts[4]}', f'{texts[9]}"'
@@ -143,6 +209,95 @@ def test_a_file_without_a_header_is_read(tmp_path: Path) -> None:
     reading = read(write(tmp_path / "SMSSpamCollection", "\n".join(rows)))
     assert (reading.meaning.inputs, list(reading.meaning.output)) == ({"column_2": "column_2"}, ["column_1"])
     assert len(reading.source.parts["all"].rows) == N
+
+
+SHORT = [[f"{'Where is it' if n % 2 else 'Pin lost'} {n}?", LABELS[n % 3]] for n in range(N)]
+LONG = [[f"{row['text']} and so on, as long as it takes", row["label"]] for row in ROWS]
+
+
+@pytest.mark.parametrize("rows", [SHORT, LONG])
+@pytest.mark.parametrize("name", ["a.csv", "a.xlsx"])
+def test_short_texts_and_sheets_may_have_no_names(tmp_path: Path, name: str, rows: list[list[str]]) -> None:
+    path = sheet_or_csv(tmp_path / name, rows)
+    reading = read(path)
+    assert [list(row.values()) for row in reading.source.parts["all"].rows] == rows
+    assert reading.source.parts["all"].columns == ("column_1", "column_2")
+    assert "the first row names no columns: they are column_1, column_2" in [
+        note.replace("line", "row") for note in reading.source.notes
+    ]
+
+
+@pytest.mark.parametrize("head", [["Customer message", "Issue type"], ["Is it urgent?", "Issue"], ["text", "refund?"]])
+@pytest.mark.parametrize("name", ["a.csv", "a.xlsx"])
+def test_names_with_blanks_stay_names_also_where_they_are_repeated(tmp_path: Path, name: str, head: list[str]) -> None:
+    rows = [*SHORT[:9], head, *SHORT[9:18], head, *SHORT[18:27], head, *SHORT[27:], head]
+    source = read_source(sheet_or_csv(tmp_path / name, [head, *rows]))
+    assert [list(row.values()) for row in source.parts["all"].rows] == SHORT
+    assert source.parts["all"].columns == tuple(head)
+    assert f"4 of {N + 4} rows are left out: they repeat the columns' names" in source.notes
+
+
+@pytest.mark.parametrize("head", [["Email text", "refund"], ["Is it urgent?", "refund"]])
+@pytest.mark.parametrize("name", ["a.csv", "a.xlsx"])
+def test_a_name_that_is_also_a_label_stays_one_beside_a_name_unlike_texts(
+    tmp_path: Path, name: str, head: list[str]
+) -> None:
+    rows = [[row["text"] if head[0] == "Email text" else "yes", row["label"]] for row in ROWS]
+    source = read_source(sheet_or_csv(tmp_path / name, [head, *rows]))
+    assert source.parts["all"].columns == tuple(head)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_files_one_after_the_other_are_read_whole(tmp_path: Path, mark: str, end: str) -> None:
+    lines = [f'"{row["text"]}",{row["label"]}' for row in ROWS]
+    half = [mark + end.join(["text,label", *some]) + end for some in (lines[:15], lines[15:])]
+    assert read_source(write(tmp_path / "a.csv", "".join(half))).parts["all"].rows == tuple(ROWS)
+    objects = [mark + jsonl(some) for some in (ROWS[:15], ROWS[15:])]
+    assert read_source(write(tmp_path / "a.jsonl", "".join(objects))).parts["all"].rows == tuple(ROWS)
+
+
+NAMES = ["text", "label", "label 2"]
+TRIPLES = [[row["text"], row["label"], LABELS[n % 2]] for n, row in enumerate(ROWS)]
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        [["# by me, for you"], ["# exported", " 2024", " in May"]],
+        [["# by me", " for you"]],
+        [["Group A", "", "Group B"]],
+        [["Report"], ["Group A", "", "Group B"]],
+    ],
+)
+@pytest.mark.parametrize("name", ["a.csv", "a.xlsx"])
+def test_comments_and_groups_of_columns_are_no_names(tmp_path: Path, name: str, above: list[list[str]]) -> None:
+    table = read_source(sheet_or_csv(tmp_path / name, [*above, NAMES, *TRIPLES])).parts["all"]
+    assert table.columns == tuple(NAMES)
+    assert [list(row.values()) for row in table.rows] == TRIPLES
+
+
+def test_a_comment_may_have_more_commas_than_the_rows(tmp_path: Path) -> None:
+    rows = [["# by me", " in May", " on Friday", " for you"], NAMES, *TRIPLES]
+    assert read_source(sheet_or_csv(tmp_path / "a.csv", rows)).parts["all"].columns == tuple(NAMES)
+
+
+@pytest.mark.parametrize("head", [["# of texts", "label", "label 2"], ["#", "text", "label"], ["text", "", "label 2"]])
+@pytest.mark.parametrize("name", ["a.csv", "a.xlsx"])
+def test_names_that_begin_with_a_hash_or_have_gaps_stay(tmp_path: Path, name: str, head: list[str]) -> None:
+    rows = [[str(n), *row[1:]] for n, row in enumerate(TRIPLES)] if head[0].startswith("#") else TRIPLES
+    table = read_source(sheet_or_csv(tmp_path / name, [head, *rows])).parts["all"]
+    assert table.columns == tuple(name or "column_2" for name in head)
+    assert [list(row.values()) for row in table.rows] == rows
+
+
+def sheet_or_csv(path: Path, rows: list[list[str]]) -> Path:
+    """The rows as a sheet or as csv, by the file's suffix."""
+    if path.suffix == ".xlsx":
+        return workbook(path, {"Mails": [[cell or None for cell in row] for row in rows]})
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return write(path, text.getvalue())
 
 
 def test_a_row_cut_off_at_the_end_is_left_out_and_reported_but_one_in_the_middle_is_not(tmp_path: Path) -> None:
@@ -333,6 +488,58 @@ def test_a_column_may_name_the_split(tmp_path: Path) -> None:
     assert usual(tmp_path / "a.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "parts", "left_out"),
+    [
+        ("split", ["train", "test", "unlabeled"], {"train": 10, "test": 10}, "`unlabeled` (10)"),
+        ("split", ["train", "train", None], {"train": 20}, "empty (10)"),
+        ("set", ["TRAIN", "TEST", "unsup"], {"train": 10, "test": 10}, "`unsup` (10)"),
+        (
+            "ml_use",
+            ["TRAIN", "VALIDATE", "TEST", "UNASSIGNED", ""],
+            {"train": 6, "dev": 6, "test": 6},
+            "`UNASSIGNED` (6), empty (6)",
+        ),
+        ("fold", ["training", "testing"], {"train": 15, "test": 15}, None),
+    ],
+)
+def test_rows_whose_split_is_unknown_are_left_out_and_told(
+    tmp_path: Path, name: str, values: list[str | None], parts: dict[str, int], left_out: str | None
+) -> None:
+    rows = [{**row, name: values[n % len(values)]} for n, row in enumerate(ROWS)]
+    reading = read(write(tmp_path / "a.jsonl", jsonl(rows)))
+    assert {part: len(table.rows) for part, table in reading.source.parts.items()} == parts
+    assert list(reading.meaning.output) == ["label"]
+    lost = N - sum(parts.values())
+    said = () if left_out is None else (f"{lost} of {N} rows are left out: their `{name}` names no split: {left_out}",)
+    assert reading.source.notes == (f"`{name}` says which split a row belongs to", *said)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "notes"),
+    [
+        ("split", [0, 1, 2], ("`split` is not read as splits: its numbers do not say which is train",)),
+        ("fold", ["1", "2"], ("`fold` is not read as splits: its numbers do not say which is train",)),
+        ("set", [0, 1, 2], ()),
+        ("set", ["train", "car"], ()),
+    ],
+)
+def test_what_does_not_say_the_split_parts_nothing(
+    tmp_path: Path, name: str, values: list[Any], notes: tuple[str, ...]
+) -> None:
+    rows = [{**row, name: values[n % len(values)]} for n, row in enumerate(ROWS)]
+    source = read(write(tmp_path / "a.jsonl", jsonl(rows))).source
+    assert ({part: len(table.rows) for part, table in source.parts.items()}, source.notes) == ({"all": N}, notes)
+
+
+def test_a_column_that_says_the_part_of_its_file_is_no_answer(tmp_path: Path) -> None:
+    write(tmp_path / "d/train.jsonl", jsonl([{**row, "split": "train"} for row in ROWS[:20]]))
+    write(tmp_path / "d/val.jsonl", jsonl([{**row, "split": "validation"} for row in ROWS[20:]]))
+    reading = read(tmp_path / "d")
+    assert (list(reading.source.parts), list(reading.meaning.output)) == (["train", "dev"], ["label"])
+    assert reading.source.notes == ("`split` says which part a row's file is, and is left out",)
+
+
 def test_files_without_a_common_column_are_named(tmp_path: Path) -> None:
     write(tmp_path / "d" / "a.jsonl", jsonl([{"text": "a"}]))
     write(tmp_path / "d" / "b.jsonl", jsonl([{"label": "b"}]))
@@ -383,6 +590,15 @@ CHATS: dict[str, list[Any]] = {
         for row in ROWS
     ],
     "anthropic": [{"system": "Classify.", **chat(row)} for row in ROWS],
+    "anthropic with thoughts": [
+        {
+            "system": "Classify.",
+            **chat(
+                row, [{"type": "thinking", "thinking": "Hm.", "signature": "s"}, {"type": "text", "text": row["label"]}]
+            ),
+        }
+        for row in ROWS
+    ],
     "prompt and completion": [{"prompt": row["text"], "completion": row["label"]} for row in ROWS],
     "prompt of messages": [
         {
@@ -400,6 +616,27 @@ CHATS: dict[str, list[Any]] = {
         for row in ROWS
     ],
     "chosen": [{"prompt": row["text"], "chosen": row["label"], "rejected": "no idea"} for row in ROWS],
+    "chosen to a question": [
+        {"system": "Classify.", "question": row["text"], "chosen": row["label"], "rejected": "no idea"} for row in ROWS
+    ],
+    "chosen to an instruction": [
+        {"instruction": row["text"], "input": "", "chosen": row["label"], "rejected": "no idea"} for row in ROWS
+    ],
+    "chosen in sharegpt": [
+        {
+            "conversations": [{"from": "human", "value": row["text"]}],
+            "chosen": {"from": "gpt", "value": row["label"]},
+            "rejected": {"from": "gpt", "value": "no idea"},
+        }
+        for row in ROWS
+    ],
+    "dialogues as texts": [
+        {
+            "chosen": f"\n\nHuman: {row['text']}\n\nAssistant: {row['label']}",
+            "rejected": f"\n\nHuman: {row['text']}\n\nAssistant: no idea",
+        }
+        for row in ROWS
+    ],
     "stored completions": [
         {
             "id": f"chatcmpl-{n}",
@@ -495,6 +732,53 @@ def test_earlier_turns_are_an_input_of_their_own(tmp_path: Path) -> None:
     first = reading.source.parts["all"].rows[0]
     assert first["conversation"] == "user: hello\nassistant: How can I help?"
     assert first["text"] == ROWS[0]["text"]
+
+
+SAID = [("user", "hello"), ("assistant", "How can I help?")]
+
+
+def said(*more: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"role": role, "content": content} for role, content in (*SAID, *more)]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        lambda row: {"chosen": told(("Human", row["text"]), ("Assistant", row["label"])), "rejected": "no idea"},
+        lambda row: {"prompt": told(("Human", row["text"]), ("Assistant", "")), "chosen": row["label"], "rejected": ""},
+        lambda row: {"prompt": said(("user", row["text"])), "chosen": row["label"], "rejected": "no idea"},
+        lambda row: {"prompt": said(("user", row["text"])), "completion": row["label"]},
+        lambda row: {"input": said(("user", row["text"])), "ideal": row["label"]},
+        lambda row: {
+            "request": {"messages": said(("user", row["text"]))},
+            "response": {"choices": [{"message": {"role": "assistant", "content": row["label"]}}]},
+        },
+        lambda row: {
+            "id": row["text"],
+            "traceId": "t",
+            "type": "GENERATION",
+            "input": said(("user", row["text"])),
+            "output": {"role": "assistant", "content": row["label"]},
+        },
+    ],
+)
+def test_an_answer_beside_a_chat_is_to_its_last_question(tmp_path: Path, record: Any) -> None:
+    reading = read(write(tmp_path / "a.jsonl", jsonl([record(row) for row in ROWS])))
+    rows = reading.source.parts["all"].rows
+    assert [(row["text"], row["answer"]) for row in rows] == [(row["text"], row["label"]) for row in ROWS]
+    assert {row["conversation"] for row in rows} == {"user: hello\nassistant: How can I help?"}
+
+
+def told(*more: tuple[str, str]) -> str:
+    """A dialogue as HH-RLHF writes it."""
+    spoken = (("Human", "hello"), ("Assistant", "How can I help?"), *more)
+    return "".join(f"\n\n{who}: {what}" for who, what in spoken)
+
+
+def test_an_instruction_stands_above_its_input_in_preferences(tmp_path: Path) -> None:
+    rows = [{"instruction": "Sort.", "input": r["text"], "chosen": r["label"], "rejected": "no idea"} for r in ROWS]
+    source = read_source(write(tmp_path / "a.jsonl", jsonl(rows)))
+    assert [row["text"] for row in source.parts["all"].rows] == [f"Sort.\n\n{row['text']}" for row in ROWS]
 
 
 def chatted(system: str, n: int, *, earlier: bool = False) -> dict[str, Any]:
@@ -670,6 +954,13 @@ def test_a_zip_bomb_is_refused_by_its_size(tmp_path: Path) -> None:
         read(write(tmp_path / "a.xlsx", bomb()))
 
 
+def tar() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a.csv"), io.BytesIO())
+    return buffer.getvalue()
+
+
 REFUSED: dict[str, tuple[str | bytes, str]] = {
     "nothing.csv": (b"", "expected rows, found an empty file"),
     "blank.jsonl": (b" \n\n ", "expected rows, found an empty file"),
@@ -679,6 +970,9 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "cut.parquet": (b"PAR1" + b"\0" * 40, "expected a parquet file that opens, found a damaged one"),
     "cut.xlsx": (b"PK\x03\x04" + b"\0" * 40, "expected a whole file, found a damaged zip"),
     "cut.csv.gz": (gzip.compress(b"text,label\n" * 100)[:-12], "expected a whole gzip file, found a damaged one"),
+    "a.tar": (tar(), "found a tar archive: unpack it first"),
+    "a.tar.gz": (gzip.compress(tar()), "found a tar archive: unpack it first"),
+    "a.csv.gz.gz": (gzip.compress(gzip.compress(b"text,label")), "found a gzip file in another: unpack it first"),
     "base.db": (b"SQLite format 3\x00", "found a SQLite database: export the table"),
     "array.json": ("[1, 2]", r"expected a JSON object, found a number \(.*:1\)"),
     "cut.json": (json.dumps(ROWS)[:-30], r"expected a JSON object, found .* \(.*cut.json:1\)"),

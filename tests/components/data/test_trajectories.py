@@ -9,7 +9,7 @@ import pytest
 from components.data.trajectories import beside, read_trajectories
 from components.errors import DataError
 from components.evaluation.trials import pass_by_k
-from components.records import write_jsonl
+from components.records import Trajectory, write_jsonl
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "get_order", "arguments": '{"id": "W1"}'}}
 TOOL = {"type": "function", "function": {"name": "get_order", "description": "d", "parameters": {"type": "object"}}}
@@ -86,6 +86,97 @@ def test_openai_messages_of_a_task_with_a_reward_keep_their_tools(tmp_path: Path
     )
 
 
+@pytest.mark.parametrize(
+    ("nulls", "task", "reward"),
+    [
+        ({"task_id": None, "id": "a", "tools": [TOOL], "reward": 1}, "a", 1.0),
+        ({"task_id": "t", "id": None, "tools": [TOOL], "reward": None, "score": 0.5}, "t", 0.5),
+        ({"task_id": "t", "tools": [TOOL], "traj": None, "reward": 1, "reward_info": None}, "t", 1.0),
+        ({"task_id": "t", "tools": None, "reward": None, "reward_info": {"reward": 0.25}}, "t", 0.25),
+    ],
+)
+def test_what_is_null_is_as_if_it_were_absent(
+    tmp_path: Path, nulls: dict[str, Any], task: str, reward: float | None
+) -> None:
+    (trajectory,) = read_trajectories(written(tmp_path, [{"messages": SAID, **nulls}]))
+    assert (trajectory.example_id, trajectory.reward, len(trajectory.messages)) == (task, reward, 5)
+
+
+@pytest.mark.parametrize(
+    ("message", "heard"),
+    [
+        (
+            {"role": "user", "content": [
+                {"type": "text", "text": "And W2?"},
+                {"type": "tool_result", "tool_use_id": "c1", "content": [
+                    {"type": "text", "text": "sent"}, {"type": "image", "source": {"data": "iVBO"}}]},
+            ]},
+            [("tool", "sent\n[image]"), ("user", "And W2?")],
+        ),
+        (
+            {"role": "tool", "parts": [
+                {"type": "tool_call_response", "id": "c1", "response": [{"status": "sent"}]},
+                {"type": "text", "content": "And W2?"},
+            ]},
+            [("tool", '[{"status": "sent"}]'), ("user", "And W2?")],
+        ),
+        (
+            {"role": "assistant", "parts": [
+                {"type": "text", "content": "I look again."}, {"type": "tool_call", "id": "c2", "name": "get_order"},
+                {"type": "tool_call_response", "id": "c2", "response": []}, {"type": "text", "content": "Sent."},
+            ]},
+            [("assistant", "I look again."), ("tool", "[]"), ("assistant", "Sent.")],
+        ),
+        ({"role": "tool", "tool_call_id": "c1", "content": {"status": "sent"}}, [("tool", '{"status": "sent"}')]),
+    ],
+)  # fmt: skip
+def test_nothing_is_lost_of_a_message_with_a_tool_s_answer(
+    tmp_path: Path, message: dict[str, Any], heard: list[tuple[str, str]]
+) -> None:
+    record = {"messages": [*SAID[:3], message], "tools": [TOOL]}
+    (trajectory,) = read_trajectories(written(tmp_path, record))
+    assert [(turn.role, turn.content) for turn in trajectory.messages[3:]] == heard
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        {"type": "reasoning", "content": "Hm."},
+        {"type": "thinking", "thinking": "Hm.", "signature": "s"},
+        {"type": "redacted_thinking", "data": "x"},
+        {"text": "Hm.", "thought": True},
+    ],
+)
+def test_thoughts_are_no_part_of_what_an_assistant_says(tmp_path: Path, thought: dict[str, Any]) -> None:
+    said = {"role": "assistant", "content": [thought, {"type": "text", "text": "Sent."}]}
+    (trajectory,) = read_trajectories(written(tmp_path, {"messages": [SAID[1], said]}))
+    assert trajectory.answer == "Sent."
+
+
+def test_calls_and_functions_that_leave_something_empty_are_read(tmp_path: Path) -> None:
+    empty = {"id": "", "type": "function", "function": {"name": "list_orders", "arguments": " "}}
+    said = [SAID[1], {**SAID[2], "tool_calls": [empty]}, {**SAID[3], "tool_call_id": ""}, SAID[4]]
+    tool = {"type": "function", "function": {"name": "list_orders", "parameters": None}}
+    (trajectory,) = read_trajectories(written(tmp_path, {"messages": said, "tools": [tool]}))
+    assert [call.arguments for call in trajectory.calls] == ["{}"]
+    assert trajectory.messages[2].tool_call_id is None
+    assert trajectory.tools[0].parameters == {"type": "object", "properties": {}}
+
+
+def test_calls_are_read_from_json_beside_a_message(tmp_path: Path) -> None:
+    said = [SAID[1], {**SAID[2], "tool_calls": json.dumps([CALL])}, *SAID[3:]]
+    (trajectory,) = read_trajectories(written(tmp_path, {"messages": said, "tools": [TOOL]}))
+    assert [call.id for call in trajectory.calls] == ["c1"]
+
+
+def test_answers_of_parallel_calls_come_in_the_order_of_the_calls(tmp_path: Path) -> None:
+    calls = [{**CALL, "id": id} for id in ("a", "b")]
+    answers = [{"role": "tool", "tool_call_id": id, "content": f"of {id}"} for id in ("b", "a")]
+    said = [SAID[1], {**SAID[2], "tool_calls": calls}, *answers, SAID[4]]
+    (trajectory,) = read_trajectories(written(tmp_path, {"messages": said, "tools": [TOOL]}))
+    assert [turn.content for turn in trajectory.messages if turn.role == "tool"] == ["of a", "of b"]
+
+
 def otlp(**attributes: Any) -> list[dict[str, Any]]:
     return [
         {
@@ -138,6 +229,109 @@ def test_genai_spans_become_one_trajectory_whether_the_last_call_has_the_history
     assert trajectory.messages[-2].content == '{"status": "sent"}' and trajectory.messages[-2].tool_call_id == "c1"
 
 
+ASKED, SENT = text("user", "Where?"), text("assistant", "Sent.")
+TOOL_S = span(2, otlp(gen_ai__operation__name="execute_tool", gen_ai__tool__name="get_order",
+                      gen_ai__tool__call__result='{"status": "sent"}'))  # fmt: skip
+
+
+def model_s(
+    start: int, asked: Any, said: Any, trace: str = "t1", operation: str = "chat", **more: str
+) -> dict[str, Any]:
+    named = {"gen_ai__operation__name": operation, "gen_ai__tool__definitions": [TOOL], **more}
+    return span(start, otlp(**named, gen_ai__input__messages=asked, gen_ai__output__messages=said), trace)
+
+
+def exported(*spans: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceSpans": [{"scopeSpans": [{"spans": list(spans)}]}]}
+
+
+def said_in(trajectory: Trajectory) -> list[tuple[str, str]]:
+    return [(turn.role, turn.content) for turn in trajectory.messages]
+
+
+@pytest.mark.parametrize("tool", [[], [TOOL_S]])
+@pytest.mark.parametrize("beside", [[], [text("user", "And W2?")]])
+def test_calls_that_send_only_what_is_new_keep_the_question_and_the_call(
+    tmp_path: Path, tool: list[Any], beside: list[Any]
+) -> None:
+    spans = [model_s(1, [ASKED], [CALLED]), *tool, model_s(3, [ANSWERED, *beside], [SENT])]
+    (trajectory,) = read_trajectories(written(tmp_path, exported(*spans)))
+    words = [("user", "And W2?")] * len(beside)
+    answer = [("tool", '{"status": "sent"}'), *words, ("assistant", "Sent.")]
+    assert said_in(trajectory) == [("user", "Where?"), ("assistant", ""), *answer]
+
+
+def test_an_answer_of_a_trace_without_its_call_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"calls that were made, found 'c1' \(.*trace t1\)"):
+        read_trajectories(written(tmp_path, exported(model_s(1, [ASKED, ANSWERED], [SENT]))))
+
+
+@pytest.mark.parametrize("history", [True, False])
+def test_an_agent_s_own_span_tells_nothing_twice(tmp_path: Path, history: bool) -> None:
+    last = model_s(3, [ASKED, CALLED, ANSWERED] if history else [], [SENT])
+    spans = [model_s(0, [ASKED], [SENT], operation="invoke_agent"), model_s(1, [ASKED], [CALLED]), TOOL_S, last]
+    (trajectory,) = read_trajectories(written(tmp_path, exported(*spans)))
+    assert [turn.role for turn in trajectory.messages] == ["user", "assistant", "tool", "assistant"]
+    (alone,) = read_trajectories(written(tmp_path, exported(spans[0])))
+    assert said_in(alone) == [("user", "Where?"), ("assistant", "Sent.")]
+
+
+def test_a_later_call_of_the_model_about_something_else_does_not_end_a_try(tmp_path: Path) -> None:
+    title = model_s(4, [text("system", "Name this.")], [text("assistant", "An order")])
+    spans = [model_s(1, [ASKED], [CALLED]), TOOL_S, model_s(3, [ASKED, CALLED, ANSWERED], [SENT]), title]
+    (trajectory,) = read_trajectories(written(tmp_path, exported(*spans)))
+    assert (trajectory.answer, len(trajectory.messages)) == ("Sent.", 4)
+
+
+HTTP_S = span(0, otlp(http__method="GET"), "t0")
+
+
+def test_traces_in_which_no_model_was_called_are_left_out_and_a_file_of_them_refused(tmp_path: Path) -> None:
+    (trajectory,) = read_trajectories(written(tmp_path, exported(HTTP_S, model_s(1, [ASKED], [SENT]))))
+    assert trajectory.example_id == "t1"
+    for nothing in (HTTP_S, span(1, otlp(gen_ai__operation__name="chat"))):  # contents are often not recorded
+        with pytest.raises(DataError, match="at least one trajectory, found none"):
+            read_trajectories(written(tmp_path, exported(nothing)))
+
+
+@pytest.mark.parametrize("scores", [("1", "0"), ("1", None)])
+def test_turns_of_a_conversation_are_one_try_and_no_trials(tmp_path: Path, scores: tuple[str, str | None]) -> None:
+    named = [
+        {"gen_ai__conversation__id": "c", **({"gen_ai__evaluation__score__value": score} if score else {})}
+        for score in scores
+    ]
+    sent = {**SENT, "finish_reason": "stop"}
+    first = model_s(1, [text("system", "At 9."), ASKED], [sent], "t1", **named[0])
+    second = model_s(2, [text("system", "At 10."), ASKED, SENT, text("user", "Thanks.")], [sent], "t2", **named[1])
+    other = model_s(3, [text("user", "Hello.")], [sent], "t3", **named[0])
+    one = read_trajectories(written(tmp_path, exported(*map(numbered, (first, second)))))
+    reward = None if scores[1] is None else 0.0
+    assert [(each.example_id, each.trial, each.reward, len(each.messages)) for each in one] == [("c", 0, reward, 5)]
+    several = read_trajectories(written(tmp_path, exported(*map(numbered, (first, second, other)))))
+    assert [(each.example_id, each.trial) for each in several] == [("t2", 0), ("t3", 0)]
+
+
+def numbered(written_span: dict[str, Any]) -> dict[str, Any]:
+    """A span whose score is a number, as OTLP has it."""
+    pairs = [
+        {**pair, "value": {"doubleValue": float(pair["value"]["stringValue"])}} if "score" in pair["key"] else pair
+        for pair in written_span["attributes"]
+    ]
+    return {**written_span, "attributes": pairs}
+
+
+def test_spans_are_read_as_the_sdk_prints_them(tmp_path: Path) -> None:
+    spans = [
+        {"name": "chat", "context": {"trace_id": "0x1"}, "start_time": f"2026-01-01T00:00:0{at}Z", "attributes": {
+            "gen_ai.operation.name": "chat", "gen_ai.tool.definitions": json.dumps([TOOL]),
+            "gen_ai.input.messages": json.dumps(asked), "gen_ai.output.messages": json.dumps(said),
+        }}
+        for at, asked, said in ((1, [ASKED], [CALLED]), (2, [ASKED, CALLED, ANSWERED], [SENT]))
+    ]  # fmt: skip
+    (trajectory,) = read_trajectories(written(tmp_path, "\n".join(json.dumps(each, indent=4) for each in spans)))
+    assert (trajectory.example_id, trajectory.answer, trajectory.tool_calls) == ("0x1", "Sent.", 1)
+
+
 def test_mlflow_traces_become_trajectories(tmp_path: Path) -> None:
     attributes = {
         "mlflow.spanType": '"CHAT_MODEL"',
@@ -146,11 +340,24 @@ def test_mlflow_traces_become_trajectories(tmp_path: Path) -> None:
         "mlflow.chat.tools": json.dumps([TOOL]),
     }
     trace = {"info": {"trace_id": "tr-1"}, "data": {"spans": [{"name": "llm", "attributes": attributes}]}}
-    (trajectory,) = read_trajectories(written(tmp_path, trace))
-    assert (trajectory.example_id, trajectory.tool_calls, trajectory.answer) == ("tr-1", 1, "Sent.")
+    for form in (trace, [{"trace": json.dumps(trace), "trace_id": "tr-1"}], [{"trace": trace, "spans": None}]):
+        (trajectory,) = read_trajectories(written(tmp_path, form))
+        assert (trajectory.example_id, trajectory.tool_calls, trajectory.answer) == ("tr-1", 1, "Sent.")
     attributes.pop("mlflow.chat.tools")
     with pytest.raises(DataError, match=r"'get_order' \(trace tr-1\)"):
         read_trajectories(written(tmp_path, trace))
+
+
+def test_texts_that_mlflow_keeps_as_json_are_plain_in_a_try(tmp_path: Path) -> None:
+    def kept(at: int, kind: str, inputs: Any, outputs: Any) -> dict[str, Any]:
+        values = {"spanType": kind, "spanInputs": inputs, "spanOutputs": outputs, "chat.tools": [TOOL]}
+        attributes = {f"mlflow.{name}": json.dumps(value) for name, value in values.items()}
+        return {"name": "get_order", "start_time_unix_nano": at, "attributes": attributes}
+
+    asked = {"messages": [SAID[1]]}
+    spans = [kept(1, "LLM", asked, SAID[2]), kept(2, "TOOL", {}, "sent"), kept(3, "LLM", asked, "It is sent.")]
+    (trajectory,) = read_trajectories(written(tmp_path, {"info": {"trace_id": "tr-1"}, "data": {"spans": spans}}))
+    assert said_in(trajectory)[2:] == [("tool", "sent"), ("assistant", "It is sent.")]
 
 
 def test_what_lacks_the_schemas_of_its_tools_is_refused_by_name(tmp_path: Path) -> None:
@@ -168,7 +375,8 @@ def test_what_lacks_the_schemas_of_its_tools_is_refused_by_name(tmp_path: Path) 
         ("3", "a list"),
         ("[3]", "a JSON object"),
         ('{"a": 1}', "with a"),
-        ("{oops", "expected JSON"),
+        ("{oops", "expected a JSON object, found .* at column 2"),
+        ('{"a":' * 61 + "1" + "}" * 61, "more than 60 levels"),
         (json.dumps([tau(0, "good")]), "a reward as a number"),
         (json.dumps([tau(0, 1, traj="x")]), "a list of messages"),
         (json.dumps([tau(0, 1, traj=[{"content": "x"}])]), "a role"),
