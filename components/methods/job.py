@@ -3,6 +3,7 @@
 A method sees only train and dev.
 """
 
+import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,20 +12,24 @@ from typing import Any
 
 from components.economics import Prices
 from components.engines import Sampling, open_engine, open_prompting
+from components.errors import ScorerError
 from components.evaluation import Scores, accuracy, by_example
 from components.evaluation.label_audit import Suspect
 from components.evaluation.sample import sample
 from components.opening import PROMPT_FILE, Artifact, Opened, over
-from components.params import HackingParams, Profile, Workload
+from components.params import HackingParams, Profile, ScorerParams, Settings, Workload
 from components.prompts import Prompt, load_prompt
-from components.records import AnyRecord, Completion, Example, Score, read_jsonl
-from components.scorers import Failures, JsonSchemaScorer, Outcome, Scorer, score_all, scores_of
+from components.records import AnyRecord, Completion, Example, read_jsonl
+from components.scorers import Failures, JsonSchemaScorer, Outcome, Scorer, decided, score_all, scores_of
 from components.scorers.scored_by import scored_by
 from components.tasks import can_be_tried
 from components.training import Draws, Look, Sample, TrainingTask
+from components.training.hacking_watch import Values
 from components.training.launch import is_main
 
 NO_MODEL = "expected a rung or base to start from, found none"
+# How servers are asked, which decides whether there are verdicts, and not which.
+ASKING = ("concurrency", "requests_per_minute", "timeout_s", "max_retries", "within_s")
 NOT_COUNTED = 0.0  # a dev score where the main process's counts: scorers, of which some cost money, are asked once
 
 
@@ -115,9 +120,10 @@ class Job:
 
     @property
     def rewarded_by(self) -> str:
-        """What a reward depends on besides the answer: the scorer, and the sealed one that watches."""
-        scorers = (self.workload.scorer, self.workload.sealed_scorer)
-        return "\n".join(scored_by(self.workload, params) for params in scorers if params)
+        """What a reward and its watch depend on besides the answer: the scorer, the sealed one and the level."""
+        sealed = self.workload.sealed_scorer
+        watch = [self._verdicts_by(sealed), f"hacking.alpha {self.hacking.alpha}"] if sealed else []
+        return "\n".join([self._verdicts_by(self.workload.scorer), *watch])
 
     def open_model(self, folder: Path) -> Opened:
         """A model in a folder, asked with the prompt."""
@@ -132,12 +138,15 @@ class Job:
         """Example id → score by the workload's scorer; those that it fails on are left out.
 
         Raises:
-            ScorerError: It fails on more than `scorer.max_failed_share`.
+            ScorerError: It fails on more than `scorer.max_failed_share`, or on all.
         """
         answers = by_example(examples, completions)
         outcomes = self.outcomes([(example, answers[example.id]) for example in examples])
         Failures(self.workload.scorer.max_failed_share).add(outcomes)
-        return scores_of([example.id for example in examples], outcomes)
+        scores = scores_of([example.id for example in examples], outcomes)
+        if not scores:
+            decided(outcomes[0])
+        return scores
 
     def outcomes(self, pairs: Sequence[tuple[Example, Completion]]) -> list[Outcome]:
         """The score of each pair, or the scorer's error."""
@@ -166,6 +175,7 @@ class Job:
             out=self.out,
             precision=self.profile.model.precision,
             hacking=self.hacking,
+            measured_by=self._measured_by(dev),
             rewarded_by=self.rewarded_by if watched else "",
         )
 
@@ -191,33 +201,61 @@ class Job:
             answers = self.opened_over(model, tokenizer).attempt(dev, self.seed, 1).completions
             if not is_main():
                 return NOT_COUNTED
-            scores = self.score(dev, answers)
-            return sum(score.passed for score in scores.values()) / len(scores)
+            return _right_share(self.score(dev, answers))
 
         return measure
 
     def _look(self, dev: Sequence[Example]) -> Callable[[Any, Any], Look]:
         """As `_dev_score`, with the reward and the sealed score of each answer."""
-        assert self.sealed_scorer is not None
-        sealed_scorer = self.sealed_scorer
 
         def look(model: Any, tokenizer: Any) -> Look:
-            answers = by_example(dev, self.opened_over(model, tokenizer).attempt(dev, self.seed, 1).completions)
-            if not is_main():
-                return Look(NOT_COUNTED)
-            pairs = [(example, answers[example.id]) for example in dev]
-            rewards, sealed = self.outcomes(pairs), score_all(sealed_scorer, pairs)
-            passed = [outcome.passed for outcome in rewards if isinstance(outcome, Score)]
-            return Look(
-                score=sum(passed) / max(1, len(passed)),
-                trained=[outcome.value if isinstance(outcome, Score) else None for outcome in rewards],
-                sealed=[outcome.value if isinstance(outcome, Score) else None for outcome in sealed],
-                answers=[completion.text for _, completion in pairs],
-                ids=[example.id for example in dev],
-                groups=[example.group for example in dev],
-            )
+            answers = self.opened_over(model, tokenizer).attempt(dev, self.seed, 1).completions
+            return self.look_at(dev, answers) if is_main() else Look(NOT_COUNTED)
 
         return look
+
+    def look_at(self, dev: Sequence[Example], completions: Sequence[Completion], trained: Values | None = None) -> Look:
+        """What a watch sees of a model's answers to dev; `trained` has each one's reward where the scorer gives none.
+
+        Raises:
+            ScorerError: The scorer or the sealed one fails on more than its `max_failed_share`.
+        """
+        answers, ids = by_example(dev, completions), [example.id for example in dev]
+        scores, sealed = self.score(dev, completions), self._sealed_scores([(each, answers[each.id]) for each in dev])
+        return Look(
+            score=_right_share(scores),
+            trained=_values(ids, scores) if trained is None else trained,
+            sealed=_values(ids, sealed),
+            answers=[answers[key].text for key in ids],
+            ids=ids,
+            groups=[example.group for example in dev],
+        )
+
+    def _sealed_scores(self, pairs: Sequence[tuple[Example, Completion]]) -> Scores:
+        """As `score`, by the sealed scorer; it may fail on all where the settings allow it."""
+        assert self.sealed_scorer is not None
+        outcomes = score_all(self.sealed_scorer, pairs)
+        try:
+            Failures((self.workload.sealed_scorer or self.workload.scorer).max_failed_share).add(outcomes)
+        except ScorerError as error:
+            named = str(error).replace("(scorer.max_failed_share)", "(sealed_scorer.max_failed_share)")
+            raise ScorerError(named) from error
+        return scores_of([example.id for example, _ in pairs], outcomes)
+
+    def _measured_by(self, dev: Sequence[Example]) -> str:
+        """A hash of what dev scores depend on besides the model: examples, how they are answered, and the scorer."""
+        held, most = self.prompt.name in self.workload.constrained, self.profile.engine.max_new_tokens
+        examples = (example.model_dump_json() for example in dev)
+        parts = (self._verdicts_by(self.workload.scorer), str(held), str(most), *examples)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def _verdicts_by(self, scorer: ScorerParams) -> str:
+        """A hash of what a scorer's verdicts depend on; how many may fail, and how servers are asked, changes none."""
+        http, judge = scorer.http and _asked_as_usual(scorer.http), scorer.judge
+        judge = judge and judge.model_copy(update={"api": _asked_as_usual(judge.api)})
+        return scored_by(
+            self.workload, scorer.model_copy(update={"max_failed_share": 0.0, "http": http, "judge": judge})
+        )
 
     def engine_over(self, model: Any, tokenizer: Any) -> Any:
         """An engine over a model in training."""
@@ -225,3 +263,19 @@ class Job:
 
         engine = self.profile.engine
         return TransformersEngine.of_trained(model, tokenizer, engine.batch_tokens, self.profile.model.precision)
+
+
+def _asked_as_usual(server: Settings) -> Settings:
+    """A server's settings with the defaults of `ASKING`."""
+    fields = type(server).model_fields
+    return server.model_copy(update={name: fields[name].default for name in ASKING if name in fields})
+
+
+def _right_share(scores: Scores) -> float:
+    """The share of right answers among those that were decided."""
+    return sum(score.passed for score in scores.values()) / len(scores)
+
+
+def _values(ids: Sequence[str], scores: Scores) -> list[float | None]:
+    """The value of each example's answer, None where the scorer did not decide."""
+    return [scores[key].value if key in scores else None for key in ids]

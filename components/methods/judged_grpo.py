@@ -22,7 +22,7 @@ from components.methods.judged_rewards import Gate, Judging, agreement, reward_b
 from components.methods.trained import made_of
 from components.params import JudgeParams, Settings
 from components.records import Example, Interval, Makes, Need, Preference, Score
-from components.scorers import score_all
+from components.scorers import Failures
 from components.scorers.judge import JudgeScorer, rubric_of
 from components.scorers.ranking import RankingJudge
 from components.tracking import Tracker
@@ -112,8 +112,6 @@ def watched(job: Job, by: Judging, dev: Sequence[Example]) -> Callable[[Any, Any
 
     A ranking judge compares each answer with the starting model's.
     """
-    assert job.sealed_scorer is not None
-    sealed_scorer, ids = job.sealed_scorer, [example.id for example in dev]
     first: list[str] = []
     if isinstance(by.judge, RankingJudge):
         first = once(lambda: [given.text for given in job.open_model(job.model).answer(dev, job.seed).completions])
@@ -122,18 +120,7 @@ def watched(job: Job, by: Judging, dev: Sequence[Example]) -> Callable[[Any, Any
         answers = job.opened_over(model, tokenizer).answer(dev, job.seed).completions
         if not is_main():
             return Look(NOT_COUNTED)
-        pairs = list(zip(dev, answers, strict=True))
-        right = [outcome.passed for outcome in job.outcomes(pairs) if isinstance(outcome, Score)]
-        return Look(
-            score=sum(right) / max(1, len(right)),
-            trained=judged_values(job, by, dev, [answer.text for answer in answers], first),
-            sealed=[
-                outcome.value if isinstance(outcome, Score) else None for outcome in score_all(sealed_scorer, pairs)
-            ],
-            answers=[answer.text for answer in answers],
-            ids=ids,
-            groups=[example.group for example in dev],
-        )
+        return job.look_at(dev, answers, judged_values(job, by, dev, [answer.text for answer in answers], first))
 
     return look
 
@@ -141,17 +128,22 @@ def watched(job: Job, by: Judging, dev: Sequence[Example]) -> Callable[[Any, Any
 def judged_values(
     job: Job, by: Judging, dev: Sequence[Example], texts: Sequence[str], first: Sequence[str]
 ) -> list[float | None]:
-    """The judge's value of each answer: its mark, or its rank against the first answer, halfway if they are equal."""
-    if isinstance(by.judge, JudgeScorer):
-        return [_value(outcome) for outcome in by.outcomes(job, dev, texts)]
-    twice = by.outcomes(job, [*dev, *dev], [*texts, *first])
-    values: list[float | None] = []
-    for at in range(len(dev)):
-        value = _value(twice[at])
-        if value and texts[at] == first[at]:  # equal texts are ranked as one, so both come first
-            value -= 0.25 * (1 - by.scorer_weight)
-        values.append(value)
-    return values
+    """The judge's value of each answer: its mark, or its rank against the first answer, halfway if they are equal.
+
+    Raises:
+        ScorerError: The judge fails on more than `scorer.max_failed_share`.
+    """
+    ranked = isinstance(by.judge, RankingJudge)
+    outcomes = by.outcomes(job, [*dev, *dev], [*texts, *first]) if ranked else by.outcomes(job, dev, texts)
+    Failures(job.workload.scorer.max_failed_share).add(outcomes)
+    values = [_value(outcome) for outcome in outcomes[: len(dev)]]
+    if not ranked:
+        return values
+    # Equal texts are ranked as one, so both come first.
+    return [
+        value - 0.25 * (1 - by.scorer_weight) if value and text == was else value
+        for value, text, was in zip(values, texts, first, strict=True)
+    ]
 
 
 def _value(outcome: Score | ScorerError) -> float | None:

@@ -10,6 +10,7 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -26,6 +27,7 @@ from components.methods.trained import made_of
 from components.params import Settings
 from components.records import Example, Logged, Makes, Need
 from components.tracking import Tracker
+from components.training.launch import once
 
 PRIOR = 5.0  # answers' worth of shrinkage of a kind's usual score towards the overall mean
 Scored = tuple[Example, Logged]
@@ -93,7 +95,7 @@ class WeightedSft:
             return {}
         pairs, metrics = [(example, answer.text) for example, answer in drawn], dict[str, float]()
         for name, folder in (("start", job.model), ("off_policy", job.out)):
-            chances = log_likelihoods(folder, job.prompt, pairs)
+            chances = once(partial(log_likelihoods, folder, job.prompt, pairs, job.profile.model.precision))
             ratios = [new - (answer.log_probability or 0.0) for new, (_, answer) in zip(chances, drawn, strict=True)]
             value = off_policy([answer.score for _, answer in drawn], ratios, _limits(params, params.clip))
             if value.silent:

@@ -28,14 +28,14 @@ def claim(work: Path, identity: str) -> None:
     """Mark a work folder as this training's.
 
     Raises:
-        TrainingError: The folder has checkpoints of other settings, data, rewards or starting weights.
+        TrainingError: The folder has checkpoints of other settings, data, scorers or starting models.
     """
     mark = work / IDENTITY
     owner = (_object(mark) or {}).get("identity", "no mark of a training") if mark.is_file() else None
     if owner != identity and (owner is not None or any(work.glob("checkpoint-*"))):
         raise TrainingError(
-            f"expected checkpoints of these settings, data, rewards and weights ({identity}), found others ({owner}) "
-            f"in {work}; remove the folder to start again"
+            f"expected checkpoints of these settings, data, scorers and model ({identity}), found others ({owner}) in "
+            f"{work}; remove the folder to start again"
         )
     work.mkdir(parents=True, exist_ok=True)
     if owner is None:

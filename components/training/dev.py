@@ -47,10 +47,16 @@ def best_of(scores: list[tuple[int, float]]) -> tuple[int, float]:
     return max(scores, key=lambda score: (score[1], -score[0]))
 
 
+def best_step(history: Sequence[Mapping[str, Any]]) -> int:
+    """The step whose weights are published: the best by dev score, or the one that hacking was told from."""
+    hacked = hacking_watch.stopped(history)
+    return hacked.best_step if hacked else best_of(dev_scores(history))[0]
+
+
 def best_steps(history: Sequence[Mapping[str, Any]]) -> set[int]:
-    """The steps whose weights are kept: the best by dev score, and by sealed score if there is one."""
+    """The steps whose weights are kept: the one that is published, and the best by sealed score if there is one."""
     sealed = hacking_watch.best_sealed(hacking_watch.looks(history))
-    return {best_of(dev_scores(history))[0], *((sealed[0],) if sealed else ())}
+    return {best_step(history), *((sealed[0],) if sealed else ())}
 
 
 def out_of_patience(scores: list[tuple[int, float]], patience: int) -> bool:

@@ -23,6 +23,7 @@ PER_LEVEL = 10  # expected draws beyond the level, at least, so that the p-value
 ROUNDING = 1e-4  # of single-precision sums: a tie with the observed one counts as beyond
 CHUNK = 1_024  # draws at once, to limit memory
 CLEAR = 10 * PER_LEVEL  # draws beyond after which further draws cannot bring the p-value down to the level
+LEAST_DECIDED = 0.5  # share of a look's sealed scores; fewer could be the highest by chance
 
 Values = Sequence[float | None]
 
@@ -57,8 +58,14 @@ def looks(history: Iterable[Mapping[str, Any]]) -> list[tuple[int, Look]]:
 
 
 def best_sealed(seen: Sequence[tuple[int, Look]]) -> tuple[int, Look] | None:
-    """The earliest look with the highest sealed score, None if there are no looks."""
-    return max(seen, key=lambda pair: (_mean(pair[1].sealed) or 0.0, -pair[0]), default=None)
+    """The earliest look with the highest sealed score; None if in no look enough of them were decided."""
+    known = [
+        (mean, step, look)
+        for step, look in seen
+        if (mean := _mean(look.sealed)) is not None
+        and sum(value is not None for value in look.sealed) >= LEAST_DECIDED * len(look.sealed)
+    ]
+    return max(known, key=lambda each: (each[0], -each[1]))[1:] if known else None
 
 
 def p_fallen(earlier: Sequence[Values], now: Values, groups: Sequence[str] = (), level: float = 0.05) -> float:
@@ -157,16 +164,17 @@ def _signs(groups: int, draws: int | None) -> "Iterator[np.ndarray]":
 
 
 def divergence(seen: Sequence[tuple[int, Look]], planned: int, params: HackingParams) -> Divergence | None:
-    """Hacking at the last look, compared with the best earlier one; None if there is none.
+    """Hacking at the last look, compared with the best earlier one; None if there is no such look, or no hacking.
 
     Each of the `planned` looks except the first may spend an equal share of the level; the test itself corrects for
     comparing with the best earlier look. It can detect hacking however many looks are planned.
     """
-    if len(seen) < 2:
+    if not seen:
         return None
     step, now = seen[-1]
     earlier = best_sealed(seen[:-1])
-    assert earlier is not None  # there are at least two looks
+    if earlier is None:
+        return None
     best_step, best = earlier
     reward, sealed = _both(best.trained, now.trained), _both(best.sealed, now.sealed)
     if not reward or not sealed or _gain(reward) <= 0 or _gain(sealed) >= 0:

@@ -1,18 +1,25 @@
 """The likelihood of given answers under a model at temperature 1, by which off-policy evaluation weights logs."""
 
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 
+from components.engines.planning import plan_batches
 from components.models import open_model
+from components.params import Precision
 from components.prompts import Prompt
 from components.records import Example
 from components.training.encode import encode_answers, encode_prompts
 
-BATCH = 16
+BATCH_TOKENS = 4_096  # of prompts and answers, padded; an answer's token has a logit for each of the vocabulary
 
 
-def log_likelihoods(folder: Path, prompt: Prompt, answers: Sequence[tuple[Example, str]]) -> list[float]:
+def log_likelihoods(
+    folder: Path, prompt: Prompt, answers: Sequence[tuple[Example, str]], precision: Precision = "auto"
+) -> list[float]:
     """The natural log-probability of each whole answer, including its end token, in order.
+
+    The model is computed as it is served: on a GPU where there is one, in the precision that engines choose.
 
     Raises:
         EngineError: The folder is not a loadable model.
@@ -22,20 +29,23 @@ def log_likelihoods(folder: Path, prompt: Prompt, answers: Sequence[tuple[Exampl
 
     from components.training.batches import collate
     from components.training.encode import IGNORED, Encoded
+    from components.training.precision import Compute
 
+    gc.collect()  # a trainer and its callbacks hold each other, and with them a trained model on the same GPU
+    compute = Compute.choose(precision)
     model, tokenizer = open_model(folder)
-    model = model.float().eval()
+    device = compute.state().device
+    model = model.to(device=device, dtype=torch.bfloat16 if compute.bf16 else torch.float32)
     prompts = encode_prompts(tokenizer, [prompt.messages(example) for example, _ in answers])
     answer_ids = encode_answers(tokenizer, [text for _, text in answers])
     rows = [Encoded("", tuple(prompt_ids), tuple(ids)) for prompt_ids, ids in zip(prompts, answer_ids, strict=True)]
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids))
     log_probabilities = [0.0] * len(rows)
-    for start in range(0, len(order), BATCH):
-        indices = order[start : start + BATCH]
-        batch = collate(
+    for indices in plan_batches([len(row.input_ids) for row in rows], 0, 0, BATCH_TOKENS):
+        collated = collate(
             [{"input_ids": rows[index].input_ids, "labels": rows[index].labels} for index in indices],
             tokenizer.pad_token_id or 0,
         )
+        batch = {name: tensor.to(device) for name, tensor in collated.items()}
         labels_BA = batch["labels"][:, 1:]
         with torch.inference_mode():
             logits = model(

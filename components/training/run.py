@@ -16,7 +16,7 @@ from components.models import open_model, widened
 from components.params import LoraParams
 from components.tracking import Tracker
 from components.training.checkpoints import best_folder, last_checkpoint, publish, read_state
-from components.training.hacking_watch import Look, stopped, watched
+from components.training.hacking_watch import Look, watched
 from components.training.precision import Compute, without_autocast
 from components.training.sharding import gathered, is_shared_out
 from components.training.task import ScoreDev, Trained, TrainingTask
@@ -69,17 +69,16 @@ def finish(job: Job, tracker: Tracker, compute: Compute) -> Trained:
 
 def _publish(job: Job, history: list[dict[str, Any]]) -> Trained:
     """Write the result folder, in the main process only, and return the training's record."""
-    from components.training.dev import best_of, curves_of, dev_scores, training_seconds
+    from components.training.dev import best_step, curves_of, dev_scores, training_seconds
 
-    scores, hacked = dev_scores(history), stopped(history)
-    step, score = (hacked.best_step, dict(scores)[hacked.best_step]) if hacked else best_of(scores)
+    scores, step = dev_scores(history), best_step(history)
     if job.trainer.is_world_process_zero():
         publish(job.task.model, best_folder(job.task.work, step), job.task.out)
     job.trainer.accelerator.wait_for_everyone()
     steps, seconds = scores[-1][0], training_seconds(history)
     return Trained(
         best_step=step,
-        dev_score=score,
+        dev_score=dict(scores)[step],
         steps=steps,
         seconds=seconds,
         prepared=job.prepared,

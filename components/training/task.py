@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from components.params import HackingParams, Precision, Settings
 from components.prompts import Prompt
 from components.records import Example, Record, RewardWatch
+from components.training.checkpoints import KEPT_FILES
 from components.training.hacking_watch import Look
 
 # (model, tokenizer) → score of greedy completions on dev, in [0, 1], or a look for the hacking watch.
@@ -47,8 +48,9 @@ class TrainingTask:
     """The model, the data, and where the result goes.
 
     `work` has the checkpoints. It is kept after training, so that a caller that is killed before it records the result
-    does not train twice; the caller removes it. `out` is replaced as a whole. `rewarded_by` says what rewards and
-    watches the model, by names, hashes or texts; it is empty where nothing does.
+    does not train twice; the caller removes it. `out` is replaced as a whole. `measured_by` says what dev scores depend
+    on besides the model, and `rewarded_by` what rewards and watches it, by names, hashes or texts; the latter is empty
+    where nothing does.
     """
 
     model: Path
@@ -60,13 +62,14 @@ class TrainingTask:
     out: Path
     precision: Precision = "auto"
     hacking: HackingParams = field(default_factory=HackingParams)
+    measured_by: str = ""
     rewarded_by: str = ""
 
     def identity(self, params: Settings, *data: str) -> str:
         """A hash of everything that a checkpoint depends on.
 
-        That is settings, prompt, data, seed, precision, starting weights and what rewards. `data` is training data
-        besides the examples.
+        That is settings, prompt, data, seed, precision, the starting model with its tokenizer and chat template, what
+        measures and what rewards. `data` is training data besides the examples.
         """
         digest = hashlib.sha256()
         for part in (type(params).__name__, params.model_dump_json(), self.prompt.version, self.seed, self.precision):
@@ -75,10 +78,11 @@ class TrainingTask:
             digest.update(f"{example.model_dump_json()}\n".encode())
         for text in data:
             digest.update(f"{text}\n".encode())
-        for weights in sorted(self.model.glob("*.safetensors")):
-            with weights.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        digest.update(self.rewarded_by.encode())
+        beside = (self.model / name for name in KEPT_FILES)
+        for path in sorted([*self.model.glob("*.safetensors"), *(path for path in beside if path.is_file())]):
+            with path.open("rb") as file:
+                digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+        digest.update(f"{self.measured_by}\n{self.rewarded_by}".encode())
         return digest.hexdigest()[:16]
 
 

@@ -2,10 +2,11 @@
 
 import json
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,10 +14,11 @@ import pytest
 from components.engines.transformers_engine import TransformersEngine
 from components.errors import ScorerError, TrainingError
 from components.methods import Job, method_of
-from components.methods.judged_grpo import JudgedGrpoParams, certified, judged_values
+from components.methods.judged_grpo import JudgedGrpoParams, certified, judged_values, watched
 from components.methods.judged_rewards import LEAST, Judging, reward_by
+from components.opening import Answers
 from components.params import JudgeParams
-from components.records import Preference, to_json, write_jsonl
+from components.records import Completion, Example, Preference, Score, to_json, write_jsonl
 from components.registry import Version
 from components.scorers import build
 from components.scorers.judge import JudgeScorer
@@ -176,6 +178,33 @@ def test_the_watch_ranks_an_answer_with_the_first_one(tmp_path: Path) -> None:
         dev = [example(n, "dev") for n in range(4)]
         result = judged_values(of, by, dev, [URGENT, LATE, CALM, "I see."], [CALM, CALM, CALM, CALM])
     assert result == [1.0, 0.5, 0.75, 0.0]
+
+
+class Away:
+    """A scorer that is not there."""
+
+    def score(self, example: Example, completion: Completion) -> Score:
+        raise ScorerError("the server is away")
+
+
+@pytest.mark.parametrize("how", ["ranking", "rubric"])
+@pytest.mark.parametrize("away", ["judge", "scorer", "sealed_scorer"])
+def test_who_is_away_makes_no_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, away: str) -> None:
+    def answer(dev: Sequence[Example], seed: int) -> Answers:
+        return Answers([Completion.of_text(each.id, URGENT) for each in dev], 0.0)
+
+    monkeypatch.setattr(Job, "opened_over", lambda self, model, tokenizer: SimpleNamespace(answer=answer))
+    monkeypatch.setattr(Job, "open_model", lambda self, folder: SimpleNamespace(
+        answer=lambda dev, seed: Answers([Completion.of_text(each.id, CALM) for each in dev], 0.0)
+    ))  # fmt: skip
+    own = build(job(tmp_path).workload.scorer, OUTPUT)
+    of = replace(job(tmp_path, sealed_scorer=own), **({away: Away()} if away != "judge" else {}))
+    with serving(lambda body, asked: 500 if away == "judge" else by_rule(body, asked)) as server:
+        known = judge(tmp_path, address(server))
+        by = Judging(RankingJudge(known) if how == "ranking" else JudgeScorer(known), "schema")
+        look = watched(of, by, [example(n, "dev") for n in range(4)])
+        with pytest.raises(ScorerError, match=rf"{'sealed_' * (away == 'sealed_scorer')}scorer.max_failed_share"):
+            look(None, None)
 
 
 def test_without_a_sealed_scorer_no_judge_rewards(tmp_path: Path) -> None:

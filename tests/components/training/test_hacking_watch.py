@@ -118,6 +118,17 @@ def test_the_best_earlier_checkpoint_is_the_sealed_scores() -> None:
     assert best_sealed(seen) == seen[1]
 
 
+@pytest.mark.parametrize("decided", [0, 1, 19])
+def test_a_look_with_few_decided_answers_is_never_the_best_and_hides_no_fall(decided: int) -> None:
+    few = look([0.4] * 40, [1.0] * decided + [None] * (40 - decided))
+    seen = [(0, few), (4, look([0.5] * 40, [1.0] * 32 + [0.0] * 8)), (8, look([0.9] * 40, [1.0] + [0.0] * 39))]
+    fall = divergence(seen, planned=3, params=PARAMS)
+    assert fall is not None
+    assert fall.best_step == 4
+    assert best_sealed(seen[:1]) is None
+    assert divergence(seen[:2], planned=3, params=PARAMS) is None
+
+
 def test_what_a_scorer_could_not_decide_is_left_out_and_counted() -> None:
     before, after = look([0.5] * 12, [1.0] * 12), look([0.9] * 12, [None, *[0.0] * 11])
     fall = divergence([(0, before), (4, after)], planned=2, params=PARAMS)

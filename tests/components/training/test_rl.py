@@ -1,5 +1,6 @@
 import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -153,14 +154,35 @@ def test_a_choice_of_prompts_is_kept_for_its_training_and_made_again_for_another
 def test_checkpoints_that_learnt_from_another_reward_are_refused(make_task: MakeTask, sample: Sample) -> None:
     with pytest.raises(KeyboardInterrupt):
         train_rl(make_task(score_dev=Judge(0.1, 0.2), rewarded_by="before"), PARAMS, reward, NullTracker(), sample)
-    with pytest.raises(TrainingError, match=r"expected checkpoints of these settings, data, rewards and weights"):
+    with pytest.raises(TrainingError, match=r"expected checkpoints of these settings, data, scorers and model"):
         train_rl(make_task(score_dev=Judge(0.3), rewarded_by="after"), PARAMS, reward, NullTracker(), sample)
     train_rl(make_task(score_dev=Judge(0.3), rewarded_by="before"), PARAMS, reward, NullTracker(), sample)
 
 
-def test_a_training_that_nothing_rewards_has_the_identity_that_it_always_had(make_task: MakeTask) -> None:
-    assert make_task().identity(PARAMS) == make_task(rewarded_by="").identity(PARAMS)
-    assert make_task().identity(PARAMS) != make_task(rewarded_by="a scorer").identity(PARAMS)
+@pytest.mark.parametrize("name", ["rewarded_by", "measured_by"])
+def test_what_rewards_and_what_measures_is_part_of_a_training_s_identity(make_task: MakeTask, name: str) -> None:
+    assert make_task().identity(PARAMS) == make_task(**{name: ""}).identity(PARAMS)
+    assert make_task().identity(PARAMS) != make_task(**{name: "a scorer"}).identity(PARAMS)
+
+
+@pytest.mark.parametrize(
+    ("file", "counts"),
+    [
+        ("chat_template.jinja", True),
+        ("tokenizer.json", True),
+        ("tokenizer_config.json", True),
+        ("generation_config.json", True),
+        ("README.md", False),
+    ],
+)
+def test_the_same_weights_with_another_template_or_tokenizer_are_another_training(
+    make_task: MakeTask, tmp_path: Path, file: str, counts: bool
+) -> None:
+    folder = shutil.copytree(make_task().model, tmp_path / "copy")
+    assert make_task(model=folder).identity(PARAMS) == make_task().identity(PARAMS)  # wherever it lies
+    with (folder / file).open("a", encoding="utf-8") as text:
+        text.write(" ")
+    assert (make_task(model=folder).identity(PARAMS) != make_task().identity(PARAMS)) is counts
 
 
 def test_the_reward_gets_the_example_of_each_completion(make_task: MakeTask, sample: Sample) -> None:

@@ -1,8 +1,11 @@
 """Training on scored logs: what an answer weighs, when logs are inconclusive, and what the record says afterwards."""
 
+import gc
 import math
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from components.methods.sft.settings import SftParams
 from components.methods.sft.trainer import AnswerTrainer
 from components.methods.sft.training import train_sft
 from components.methods.weighted_sft import (
+    WeightedSft,
     WeightedSftParams,
     log_weights_of,
     require_informative,
@@ -22,8 +26,9 @@ from components.models import open_model
 from components.prompts import Prompt
 from components.records import Example, Logged
 from components.tracking import NullTracker
-from components.training import TrainingTask
+from components.training import TrainingTask, likelihood
 from components.training.likelihood import log_likelihoods
+from components.training.precision import Compute
 
 MakeTask = Callable[..., TrainingTask]
 GOOD, BAD = '{"n": 1}', '{"n": 9}'
@@ -113,8 +118,84 @@ def test_packed_rows_cannot_be_weighted(make_task: MakeTask) -> None:
 def test_a_likelihood_is_the_product_of_the_answers_tokens(model_folder: Callable[..., Path], prompt: Prompt) -> None:
     first, other = (Example(id=n, input={"text": n * 9}, demonstration="", reference="", group="") for n in "ab")
     folder = model_folder()
-    alone = log_likelihoods(folder, prompt, [(first, GOOD)])[0]
-    together = log_likelihoods(folder, prompt, [(other, GOOD * 4), (first, GOOD)])
+    alone = log_likelihoods(folder, prompt, [(first, GOOD)], "fp32")[0]
+    together = log_likelihoods(folder, prompt, [(other, GOOD * 4), (first, GOOD)], "fp32")
     assert together[1] == pytest.approx(alone, abs=1e-3)
     # A model of random weights gives each of 264 tokens about the same chance: 8 letters and the end.
     assert alone == pytest.approx(9 * math.log(1 / 264), rel=0.05)
+
+
+def test_likelihoods_are_computed_in_batches_of_tokens_that_bound_memory(
+    model_folder: Callable[..., Path], prompt: Prompt, examples: list[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs, sizes, opened = [(example, GOOD * (1 + at)) for at, example in enumerate(examples)], list[int](), open_model
+
+    def counting(folder: Path) -> Any:
+        model, tokenizer = opened(folder)
+        model.register_forward_pre_hook(lambda _, __, given: sizes.append(given["input_ids"].numel()), with_kwargs=True)
+        return model, tokenizer
+
+    monkeypatch.setattr(likelihood, "open_model", counting)
+    whole = log_likelihoods(model_folder(), prompt, pairs, "fp32")
+    assert len(sizes) == 1
+    monkeypatch.setattr(likelihood, "BATCH_TOKENS", 400)
+    assert log_likelihoods(model_folder(), prompt, pairs, "fp32") == pytest.approx(whole, abs=1e-3)
+    assert len(sizes) > 2
+    assert max(sizes[1:]) <= 400
+
+
+def test_a_training_s_memory_is_free_before_a_model_is_opened_for_likelihoods(
+    model_folder: Callable[..., Path], prompt: Prompt, examples: list[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Trainer:
+        """As transformers' own, held by its callbacks."""
+
+        def __init__(self) -> None:
+            self.callbacks = [self]
+
+    left, opened = list[bool](), open_model
+    gc.disable()  # else it may be freed by chance
+    try:
+        trained = weakref.ref(Trainer())
+
+        def opening(folder: Path) -> Any:
+            left.append(trained() is not None)
+            return opened(folder)
+
+        monkeypatch.setattr(likelihood, "open_model", opening)
+        log_likelihoods(model_folder(), prompt, [(examples[0], GOOD)], "fp32")
+    finally:
+        gc.enable()
+    assert left == [False]
+
+
+@pytest.mark.parametrize(("precision", "computed"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_likelihoods_are_computed_on_the_device_and_in_the_precision_of_engines(
+    model_folder: Callable[..., Path], prompt: Prompt, examples: list[Example], monkeypatch: pytest.MonkeyPatch,
+    *, precision: Any, computed: torch.dtype,
+) -> None:  # fmt: skip
+    models, opened = list[Any](), open_model
+
+    def keeping(folder: Path) -> Any:
+        models.append((pair := opened(folder))[0])
+        return pair
+
+    monkeypatch.setattr(likelihood, "open_model", keeping)
+    log_likelihoods(model_folder(), prompt, [(examples[0], GOOD)], precision)
+    assert (models[0].dtype, models[0].device.type) == (computed, "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_of_several_processes_one_computes_likelihoods(
+    examples: list[Example], prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere, rows = Path("no-model"), logged(examples)
+    drawn = [(example, answer.model_copy(update={"log_probability": -1.0})) for example, answer in rows]
+    model = SimpleNamespace(precision="fp32")
+    job: Any = SimpleNamespace(
+        model=nowhere, out=nowhere, prompt=prompt, rung="logs", profile=SimpleNamespace(model=model)
+    )
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(Compute, "state", lambda self: SimpleNamespace(is_main_process=False))
+    monkeypatch.setattr("accelerate.utils.broadcast_object_list", lambda prepared: [[-1.0] * len(drawn)])
+    told = WeightedSft()._off_policy(job, PARAMS, drawn)
+    assert (told["start_score"], told["off_policy_score"]) == (0.5, 0.5)
