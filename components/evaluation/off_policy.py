@@ -63,10 +63,11 @@ def off_policy(scores: Sequence[float], log_ratios: Sequence[float], limits: Lim
         raise DataError(f"expected at least two scores, each with a ratio, found {len(reward_N)} and {len(ratio_N)}")
     if not (np.isfinite(reward_N).all() and np.isfinite(ratio_N).all()):
         raise DataError("expected finite scores and probabilities, found some that are not")
-    full_N = np.exp(ratio_N - ratio_N.max())
-    # What clipping takes off is told in shares of all weight, so that the largest weight as unit does no harm.
-    weight_N = np.minimum(full_N, np.exp(min(0.0, math.log(limits.clip) - float(ratio_N.max()))))
-    effective, clipped = effective_size(weight_N), 1.0 - float(weight_N.sum() / full_N.sum())
+    clipped_N = np.minimum(ratio_N, math.log(limits.clip))
+    # The largest weight after clipping is the unit: beside the largest before it, all could round to 0.
+    weight_N = np.exp(clipped_N - clipped_N.max())
+    left = math.exp(float(np.logaddexp.reduce(clipped_N) - np.logaddexp.reduce(ratio_N)))
+    effective, clipped = effective_size(weight_N), 1.0 - left
     estimate = OffPolicy(value=_interval(reward_N, weight_N, effective), n=len(reward_N), effective=effective,
                       clipped=clipped)  # fmt: skip
     return estimate.model_copy(update={"silent": _silent(estimate, limits)})

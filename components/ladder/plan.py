@@ -57,9 +57,9 @@ class PlannedRung:
         """Make it, with the given settings or else its own."""
         return method_of(self.made_by).make(job, settings or self.settings, tracker)
 
-    @property
+    @cached_property
     def teacher(self) -> str | None:
-        """The rung or group of the ladder that teaches it; None if none does."""
+        """The rung or group of the ladder that teaches it; None if none does. The graph depends on it, as on needs."""
         return getattr(getattr(self.settings, "teacher", None), "rung", None)
 
     @property
@@ -119,6 +119,7 @@ def plan(given: Sources) -> tuple[PlannedRung, ...]:
                 raise ConfigError(
                     f"expected a rung named by small letters, digits, - and _, found {own!r} ({given.ladder_file})"
                 )
+        _refuse_unreflecting(name, rungs[0], given)
         roles = {"from": rungs[0].starts_from, "compare": params.compare, "settings.teacher.rung": rungs[0].teacher}
         for role, reference in roles.items():
             if reference is not None and reference not in names:
@@ -146,6 +147,21 @@ def _refuse_unknown_methods(given: Sources) -> None:
         raise ConfigError(
             f"methods: expected settings of {', '.join(NAMES)} or module:Class, found {unknown[0]} "
             f"({given.profile_file})"
+        )
+
+
+def _refuse_unreflecting(name: str, rung: PlannedRung, given: Sources) -> None:
+    """Refuse a search by reflection where no API reflects.
+
+    Raises:
+        ConfigError: Neither its own settings nor the profile name one.
+    """
+    if not rung.takes("reflection") or given.profile.prompting is not None:
+        return
+    if getattr(rung.settings, "reflection", None) is None:
+        raise ConfigError(
+            f"rungs.{name}.settings.reflection: expected the API of a model that reflects, or one of the profile's "
+            f"prompts (prompting), found neither ({given.ladder_file}, {given.profile_file})"
         )
 
 

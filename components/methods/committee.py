@@ -15,12 +15,13 @@ from components.evaluation import classical
 from components.evaluation.doubt import Texts
 from components.evaluation.label_audit import Suspect
 from components.records import Completion, Example, to_json
-from components.schema import fields_of
+from components.schema import Field, fields_of
 from components.scorers.answers import NotAnAnswer, read_answer, read_demonstration
 
 Member = Literal["teacher", "classical", "neighbours", "audit"]
 Votes = Mapping[tuple[str, str], str]
-"""(example id, field) → the value that a member votes for, as JSON; it abstains where there is no entry."""
+"""(example id, field) → the value that a member votes for, as JSON or LEFT_OUT; it abstains where there is no entry."""
+NULL, LEFT_OUT = "null", ""  # the two ways to say nothing: they count as one value
 NEAREST = 7
 Schema = Mapping[str, Any]
 
@@ -52,7 +53,7 @@ def by_neighbours(
         similar = (rows[len(doubted) :] @ rows[at].T).toarray().ravel()
         nearest = np.argsort(-similar, kind="stable")[:NEAREST]
         for field in wanted[example.id] & fields_listed:
-            value, count = Counter(to_json(values[int(place)].get(field)) for place in nearest).most_common(1)[0]
+            value, count = counted([vote_of(values[int(place)], field) for place in nearest])[0]
             if 2 * count > NEAREST:
                 votes[example.id, field] = value
     return votes
@@ -78,8 +79,19 @@ def of_answers(
             continue
         for field in wanted[answer.example_id]:
             if only is None or field in only:
-                votes[answer.example_id, field] = to_json(flat.get(field))
+                votes[answer.example_id, field] = vote_of(flat, field)
     return votes
+
+
+def vote_of(flat: Mapping[str, Any], field: str) -> str:
+    """A field's value in an answer as a vote for it."""
+    return to_json(flat[field]) if field in flat else LEFT_OUT
+
+
+def counted(said: Sequence[str]) -> list[tuple[str, int]]:
+    """The values by their votes, the most first; nothing is spelt as the first that says so spells it."""
+    nothing = next((value for value in said if value in (NULL, LEFT_OUT)), NULL)
+    return Counter(nothing if value in (NULL, LEFT_OUT) else value for value in said).most_common()
 
 
 def agreed(suspects: Sequence[Suspect], votes: Sequence[Votes], agreeing: int) -> Votes:
@@ -87,17 +99,31 @@ def agreed(suspects: Sequence[Suspect], votes: Sequence[Votes], agreeing: int) -
     winners: dict[tuple[str, str], str] = {}
     for suspect in suspects:
         key = (suspect.example_id, suspect.field)
-        counts = Counter(vote[key] for vote in votes if key in vote).most_common(2)
+        counts = counted([vote[key] for vote in votes if key in vote])
         if counts and counts[0][1] >= agreeing and (len(counts) == 1 or counts[0][1] > counts[1][1]):
             winners[key] = counts[0][0]
     return winners
 
 
 def put(example: Example, values: Mapping[str, str], schema: Schema) -> dict[str, Any]:
-    """The answer in an example's demonstration, with these fields replaced by these values (JSON)."""
+    """The answer in an example's demonstration, with these fields replaced by these values."""
     fields = fields_of(schema)
-    flat = fields.flat(read_demonstration(example, schema))
-    return fields.answer({**flat, **{name: json.loads(value) for name, value in values.items()}})
+    by_name, flat = {leaf.name: leaf for leaf in fields.leaves}, fields.flat(read_demonstration(example, schema))
+    left_out = {name for name, value in values.items() if _is_left_out(by_name[name], flat, value)}
+    written = {name: json.loads(value or NULL) for name, value in values.items() if name not in left_out}
+    kept = {name: value for name, value in flat.items() if name not in left_out}
+    return fields.answer({**kept, **written})
+
+
+def _is_left_out(field: Field, flat: Mapping[str, Any], value: str) -> bool:
+    """Whether a value is nothing and said by leaving the key out.
+
+    Where the schema allows null as well, nothing stays as the demonstration spells it, or else is spelt as voted.
+    """
+    if value not in (NULL, LEFT_OUT) or field.required:
+        return False
+    before = vote_of(flat, field.name)
+    return not field.shape.nullable or (before if before in (NULL, LEFT_OUT) else value) == LEFT_OUT
 
 
 def split_by_doubt(suspects: Sequence[Suspect], train: Sequence[Example]) -> tuple[list[Example], list[Example]]:

@@ -5,13 +5,16 @@ of another method, it starts from that method's settings. With `acts = True` it 
 from tries and are scored by them; other methods are refused there.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from components.methods.job import Job
 from components.params import Settings
-from components.records import Makes, Need, RewardWatch
+from components.records import Completion, Makes, Need, RewardWatch, Usage
 from components.tracking import Tracker
+
+NONE = Usage(input_tokens=0, output_tokens=0)
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class Made:
     """The outcome of making a rung; its artifact lies in `Job.out`.
 
     `dev_score` and `dev_validity` are shares of `dev_examples` dev examples, in [0, 1]. `curves` are (step, value) by
-    name, `metrics` are further numbers for the record. `paid_usd` was paid for APIs, at list prices.
+    name, `metrics` are further numbers for the record. `paid_usd` was paid for APIs, at list prices;
+    `prompted` are tokens of answers by the profile's API for prompts that are not in it: the account prices them.
     """
 
     seconds: float
@@ -30,6 +34,16 @@ class Made:
     watch: RewardWatch | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     paid_usd: float = 0.0
+    prompted: Usage = NONE
+
+
+def prompted(job: Job, completions: Iterable[Completion]) -> Usage:
+    """The tokens of answers to prompts that the profile's API is paid for; none where the base model answers."""
+    used = [completion.usage for completion in completions] if job.profile.prompting is not None else []
+    return Usage(
+        input_tokens=sum(usage.input_tokens for usage in used),
+        output_tokens=sum(usage.output_tokens for usage in used),
+    )
 
 
 class Method(Protocol):

@@ -7,7 +7,6 @@ into words, examples show it better.
 import logging
 import random
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
@@ -18,7 +17,7 @@ from tqdm import tqdm
 from components.data.similarity import near_duplicates
 from components.errors import TrainingError
 from components.evaluation.sample import sample
-from components.methods.contract import Made
+from components.methods.contract import Made, prompted
 from components.methods.job import Job
 from components.methods.searching import Answered, evaluate, keep, keep_better, split_dev, starting_prompt
 from components.opening import Opened
@@ -65,22 +64,22 @@ class FewShot:
         bank = bank_of(job, params, prompt)
         log.info("%s: %s examples may be shown.", job.rung, f"{len(bank):,}")
         opened, dev = job.open_prompt(prompt), job.dev_sample(params.dev_examples)
-        if params.chosen == "similar":
-            shown = replace(prompt, shots=_shots(params, "similar", bank))
-            result = evaluate(job, replace(opened, prompt=shown), dev)
-            keep(job, shown)
-            seconds = time.monotonic() - started
-            return Made(seconds, result.right, len(dev), result.valid, metrics={"bank": float(len(bank))})
-        choosing, held_out = split_dev(dev, params.chosen_on, job.seed)
-        calls = Counter[str]()
+        given = list[Completion]()
 
         def answered(completions: Sequence[Completion], _: float) -> None:
-            calls.update(calls=len(completions))
+            given.extend(completions)
 
-        best = greedy(job, opened, Search(params, bank, choosing), answered)
-        made = keep_better(job, opened, best, held_out, answered)
-        made.metrics.update(bank=float(len(bank)), calls=float(calls.total()))
-        return replace(made, seconds=time.monotonic() - started)
+        if params.chosen == "similar":
+            shown = replace(prompt, shots=_shots(params, "similar", bank))
+            result = evaluate(job, replace(opened, prompt=shown), dev, answered)
+            keep(job, shown)
+            made = Made(0.0, result.right, len(dev), result.valid)
+        else:
+            choosing, held_out = split_dev(dev, params.chosen_on, job.seed)
+            best = greedy(job, opened, Search(params, bank, choosing), answered)
+            made = keep_better(job, opened, best, held_out, answered)
+        made.metrics.update(bank=float(len(bank)), calls=float(len(given)))
+        return replace(made, seconds=time.monotonic() - started, prompted=prompted(job, given))
 
 
 def bank_of(job: Job, params: FewShotParams, prompt: Prompt) -> list[Shot]:

@@ -51,7 +51,7 @@ class GepaParams(Settings):
     """Who reflects, what may be spent, and how dev is split."""
 
     reflection: ApiParams | None = Field(
-        default=None, description="API of the reflecting model; None: that of the profile's prompts."
+        default=None, description="API of the reflecting model; None: the profile's for prompts, which must have one."
     )
     reflection_model: str | None = Field(default=None, description="Its name there; None: the incumbent.")
     reflection_tokens: int = Field(default=4096, ge=64, description="Of one proposal.")
@@ -344,11 +344,7 @@ class Reflector:
 
     def __init__(self, job: Job, params: GepaParams, account: Account) -> None:
         api = params.reflection or job.profile.prompting
-        if api is None:
-            raise TrainingError(
-                "expected an API of the reflecting model (reflection) or of the profile's prompts (prompting), found "
-                "none"
-            )
+        assert api is not None, "expected an API of the reflecting model, or of the profile's prompts, found none"
         self._engine: Engine = open_engine(api, account.reflecting)
         self._params, self._account, self._seed = params, account, job.seed
 

@@ -3,7 +3,7 @@
 import time
 from typing import Any, ClassVar
 
-from components.methods.contract import Made
+from components.methods.contract import Made, prompted
 from components.methods.job import Job
 from components.params import Settings
 from components.records import Makes, Need
@@ -27,6 +27,7 @@ class WrittenPrompt:
 
     def make(self, job: Job, params: PromptParams, tracker: Tracker) -> Made:
         started, dev = time.monotonic(), job.dev_sample(job.profile.dev_examples)
-        right, valid = job.dev_shares(job.open_prompt(job.prompt).attempt(dev, job.seed, 1).completions)
+        completions = job.open_prompt(job.prompt).attempt(dev, job.seed, 1).completions
+        right, valid = job.dev_shares(completions)
         job.keep_prompt()
-        return Made(seconds=time.monotonic() - started, dev_score=right, dev_validity=valid, dev_examples=len(dev))
+        return Made(time.monotonic() - started, right, len(dev), valid, prompted=prompted(job, completions))

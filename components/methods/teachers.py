@@ -17,8 +17,8 @@ from pydantic import Field
 
 from components.engines import ChatRequest, Sampling, open_engine
 from components.errors import TrainingError
-from components.evaluation import accuracy, changes, common
-from components.evaluation.paired import tango
+from components.evaluation import accuracy
+from components.evaluation.compare import common, compare
 from components.methods.contract import Made
 from components.methods.job import Job
 from components.models import folder_digest, model_folder
@@ -78,7 +78,7 @@ class Spent(Record):
 
 @dataclass
 class Bill:
-    """What a teacher's answers took: how many were asked for, tokens, seconds and, for an API, US dollars.
+    """What a teacher's answers took: how many were asked for, tokens, seconds and, where an API gave them, US dollars.
 
     It begins with what earlier attempts at the rung spent. `remembered` are answers that this attempt found.
     """
@@ -202,15 +202,24 @@ class TeacherSession:
         account.asked, account.seconds = account.asked + len(answers), account.seconds + seconds
         account.input_tokens += sum(answer.usage.input_tokens for answer in answers)
         account.output_tokens += sum(answer.usage.output_tokens for answer in answers)
-        if isinstance(self.teacher, ApiTeacher):
+        if (paid := self._paid_model) is not None:
             assert self.job.prices is not None, "expected prices, found none"
-            price = self.job.prices.model(self.teacher.model)
+            price = self.job.prices.model(paid)
             account.usd += price.usd(account.input_tokens - before[0], account.output_tokens - before[1])
 
     def _hold(self, n: int, total: int) -> None:
         """Raises TrainingError if what was answered cost more than `most_usd`; called before more is asked."""
         if self.most_usd is not None and self.bill.usd > self.most_usd:
             raise TrainingError(TOO_DEAR.format(most=self.most_usd, usd=self.bill.usd, n=n, all=total))
+
+    @property
+    def _paid_model(self) -> str | None:
+        """The API's model that is paid for answers, also for those to an earlier prompt; None where none is."""
+        if isinstance(self.teacher, ApiTeacher):
+            return self.teacher.model
+        taught, of_prompts = self.job.teacher, self.job.profile.prompting
+        asks = isinstance(self.teacher, RungTeacher) and taught is not None and taught.makes == "prompt"
+        return self.job.workload.incumbent if asks and of_prompts is not None else None
 
     @cached_property
     def _identity(self) -> str:
@@ -304,8 +313,8 @@ def _rung(job: Job, teacher: RungTeacher) -> Opened:
 def require_better(session: TeacherSession, examples: int, least_gain: float) -> None:
     """Refuse a teacher that is not surely better than its pupil on the same dev examples.
 
-    Decided by the 95 % interval of the paired difference (Tango 1998). The pupil is what the rung starts from, with the
-    prompt that it is trained with.
+    Decided by the 95 % interval of the paired difference, as wide as groups make it. The pupil is what the rung starts
+    from, with the prompt that it is trained with.
 
     Raises:
         TrainingError: The teacher is not surely better.
@@ -315,8 +324,7 @@ def require_better(session: TeacherSession, examples: int, least_gain: float) ->
     session.close()  # before the pupil needs the memory
     teacher = job.score(dev, answers)
     pupil, teacher = common(job.score(dev, job.open_model(job.model).answer(dev, job.seed).completions), teacher)
-    moved = changes(pupil, teacher)
-    gain = tango(len(moved.fixed), len(moved.broken), len(pupil))
+    gain = compare(pupil, teacher, groups={example.id: example.group for example in dev})
     shares = accuracy(teacher.values()).value, accuracy(pupil.values()).value
     log.info(
         "%s: the teacher answers %.1f %% of dev right, its pupil %.1f %%.", job.rung, *(100 * share for share in shares)

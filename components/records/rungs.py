@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from components.records.answers import Usage
 from components.records.record import Record
 
 Makes = Literal["classifier", "prompt", "model"]
@@ -72,7 +73,8 @@ class Rung(Record):
     `starts_from` is the rung whose model or prompt it started from, None for the base model and for what starts from
     nothing; `compared_with` the rung or group that it challenges. `dev_score` and `dev_validity` are
     shares of `dev_examples`; a trained model's `seconds` include what was drawn or asked for it, and no scoring on dev;
-    `paid_usd` went to APIs while it was made.
+    `paid_usd` went to APIs while it was made; `prompted` are tokens of answers by the profile's API for prompts that
+    are not in it.
     """
 
     name: str
@@ -94,3 +96,4 @@ class Rung(Record):
     curves: Annotated[dict[str, list[tuple[float, float]]], BeforeValidator(without_gaps)] = Field(default={})
     watch: RewardWatch | None = None
     paid_usd: float = 0.0
+    prompted: Usage = Usage(input_tokens=0, output_tokens=0)

@@ -3,7 +3,7 @@
 Decides how calls are priced, and what was spent on a rung; `components.economics` draws the conclusions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -47,17 +47,18 @@ def setting(run: Run, today: date) -> Setting:
 def spent_usd(run: Run, name: str) -> dict[str, float]:
     """One-off costs of a rung and those that it was made from, by purpose; for a prompt only APIs' answers.
 
-    Labels count if a rung read demonstrations, or was rewarded by a scorer that is tested on them.
+    Seconds of prompts among them are no training. Labels count if a rung read demonstrations, or was rewarded by a
+    scorer that is tested on them.
     """
     made = run.rung(name)
-    rungs = list(lineage(run, made))
-    answers = {"answers": usd} if (usd := sum(rung.paid_usd for rung in rungs)) else {}
+    rungs = lineage(run, made)
+    answers = {"answers": usd} if (usd := sum(answers_usd(run, rung) for rung in rungs)) else {}
     if made.makes == "prompt":
         return answers
     machine, economics = run.prices.machine(run.profile.machine), run.workload.economics
     labelled = any({"demonstrations", "reward"} & {*rung.needs} for rung in rungs)
     return {
-        "training": machine.usd(sum(rung.seconds for rung in rungs)),
+        "training": machine.usd(sum(rung.seconds for rung in rungs if rung.makes != "prompt")),
         "labels": economics.usd_per_label * len(run.examples("train")) if labelled else 0.0,
         "set-up": economics.usd_setup,
         "judging": judging_usd(run, made),
@@ -70,11 +71,17 @@ def spent_by_rung(run: Run, ladder: Ladder) -> dict[str, float]:
     return {rung.name: sum(spent_usd(run, rung.name).values()) for rung in ladder.rungs}
 
 
-def lineage(run: Run, made: Rung) -> Iterator[Rung]:
-    """The rungs that a rung was made from, and itself last."""
-    if made.starts_from is not None:
-        yield from lineage(run, run.rung(made.starts_from))
-    yield made
+def answers_usd(run: Run, made: Rung) -> float:
+    """What APIs were paid for answers while a rung was made, those to prompts at the incumbent's present price."""
+    prompted = made.prompted
+    return made.paid_usd + run.prices.model(run.workload.incumbent).usd(prompted.input_tokens, prompted.output_tokens)
+
+
+def lineage(run: Run, made: Rung) -> list[Rung]:
+    """The rungs that a rung was made from, its teacher among them, each once, and itself last."""
+    origins = [name for name in (made.starts_from, run.resolved(run.planned(made.name).teacher)) if name is not None]
+    before = {rung.name: rung for name in origins for rung in lineage(run, run.rung(name))}
+    return [*before.values(), made]
 
 
 def judging_usd(run: Run, made: Rung) -> float:

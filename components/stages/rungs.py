@@ -157,6 +157,7 @@ def keep(run: Run, planned: PlannedRung, job: Job, made: Made, tracker: Tracker)
         curves=made.curves,
         watch=made.watch,
         paid_usd=made.paid_usd,
+        prompted=made.prompted,
     )
     write_record(run.rung_folder(planned.name) / RESULT, record)
     shutil.rmtree(job.work, ignore_errors=True)

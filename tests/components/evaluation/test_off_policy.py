@@ -44,6 +44,16 @@ def test_clipping_is_reported_as_the_share_of_weight_that_it_takes() -> None:
     assert estimate.clipped == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize("largest", [100.0, 376.0, 760.0, 5000.0])
+def test_an_answer_of_any_likelihood_leaves_the_others_their_weight(largest: float) -> None:
+    # The last weight, of an answer that scored 0, is clipped at 50; 99 of 1/20 are left, 50 of them scored 1.
+    estimate = off_policy([1.0, 0.0] * 50, [math.log(1 / 20)] * 99 + [largest])
+    assert estimate.value.value == pytest.approx(2.5 / 54.95)
+    assert estimate.effective == pytest.approx(54.95**2 / (2500 + 99 / 400))
+    assert estimate.clipped == pytest.approx(1.0)
+    assert "it answers differently from what was logged" in estimate.silent
+
+
 @pytest.mark.parametrize(("weights", "size"), [([1, 1, 1], 3.0), ([1, 0, 0], 1.0), ([2, 1], 1.8), ([0, 0], 0.0)])
 def test_the_effective_size_is_kishs(weights: list[float], size: float) -> None:
     assert effective_size(weights) == pytest.approx(size)

@@ -1,18 +1,21 @@
 """Examples in the prompt: which are shown, that they come only from train, and what is kept."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from components.errors import TrainingError
+from components.methods.contract import prompted
 from components.methods.few_shot import FewShotParams, bank_of
 from components.methods.searching import split_dev
 from components.opening import prompt_of
 from components.prompts import Prompt, load_prompt
-from components.records import Example, write_jsonl
+from components.records import Example, Usage, write_jsonl
 from components.shots import Shot, Shots
 from components.stages.answers import answer
+from components.stages.economics import spent_usd
 from components.stages.publish import changed_sides
 from components.stages.run import Run
 from components.stages.rungs import job_of, rung
@@ -98,6 +101,25 @@ def test_similar_examples_of_train_make_a_weak_prompt_right(climbing: Climbing, 
     assert isinstance(kept, Shots)
     train = {example.id: example.demonstration for example in run.examples("train")}
     assert all(train[shot.id] == shot.answer for shot in kept.bank)
+
+
+@pytest.mark.parametrize("chosen", ["similar", "greedy"])
+def test_what_an_api_is_paid_for_answers_is_in_the_account(climbing: Climbing, speaker: Speaker, chosen: str) -> None:
+    run = ready(climbing, speaker, chosen=chosen)
+    # An answer has 100 tokens at $2 and 10 at $8 a million.
+    assert spent_usd(run, "one") == {"answers": pytest.approx(0.00028 * 12)}
+    rung(run, NullTracker(), "shown")
+    assert len(speaker.asked) >= 24
+    assert spent_usd(run, "shown") == {"answers": pytest.approx(0.00028 * len(speaker.asked))}
+
+
+def test_answers_of_a_model_of_ones_own_are_paid_to_nobody(climbing: Climbing, speaker: Speaker) -> None:
+    run = ready(climbing, speaker)
+    job = job_of(run, run.planned("one"))
+    answers = job.open_prompt(job.prompt).answer(job.dev, 7).completions
+    assert prompted(job, answers) == Usage(input_tokens=1200, output_tokens=120)
+    own = replace(job, profile=job.profile.model_copy(update={"prompting": None}))
+    assert prompted(own, answers) == Usage(input_tokens=0, output_tokens=0)
 
 
 def test_examples_that_say_the_same_are_shown_once_and_those_of_dev_never(climbing: Climbing, speaker: Speaker) -> None:

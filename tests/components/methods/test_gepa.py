@@ -1,13 +1,12 @@
 """Prompt search by reflection: over a real server, only on dev, within its budget, and resumed."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from components.errors import ConfigError, EngineError, ScorerError, TrainingError
-from components.methods.gepa import Account, GepaParams, Reflector, parts_of
+from components.methods.gepa import GepaParams, parts_of
 from components.opening import prompt_of
 from components.records import write_jsonl
 from components.stages.run import Run
@@ -148,15 +147,10 @@ def test_a_budget_that_allows_no_proposal_is_refused_before_any_call(
     assert speaker.asked == []
 
 
-def test_a_budget_in_dollars_needs_a_price_and_a_search_a_reflecting_model(search: Callable[..., Run]) -> None:
+def test_a_budget_in_dollars_needs_a_price(search: Callable[..., Run]) -> None:
     run = search(most_usd=1.0, reflection_model="nobody")
     with pytest.raises(ConfigError, match="expected a model with a price"):
         rung(run, NullTracker(), "searched")
-    job = job_of(run, run.planned("searched"))
-    bare = replace(job, profile=job.profile.model_copy(update={"prompting": None}))
-    params = GepaParams(**SMALL)
-    with pytest.raises(TrainingError, match=r"expected an API of the reflecting model \(reflection\)"):
-        Reflector(bare, params, Account(bare, params, parts_of(bare, params)))
 
 
 def test_a_text_that_no_file_of_a_prompt_could_hold_is_never_kept(

@@ -16,7 +16,7 @@ from components.methods.relabel import Relabelled, relabelled
 from components.methods.teachers import Bill
 from components.opening import Artifact
 from components.params import LadderParams
-from components.records import Completion, Example
+from components.records import Completion, Example, to_json
 from components.tracking import NullTracker
 from tests.components.methods.small import (
     OUTPUT,
@@ -45,6 +45,12 @@ def doubtful(folder: Path, number: int, **fields: Any) -> Job:
     return with_suspects(folder, [suspect(train[number], name, right[name]) for name in fields], train=train)
 
 
+def without(given: Example, field: str) -> Example:
+    """The example with a demonstration that leaves a field out."""
+    kept = {name: value for name, value in json.loads(given.demonstration).items() if name != field}
+    return given.model_copy(update={"demonstration": to_json(kept)})
+
+
 def demonstration(given: Relabelled, number: int) -> str | None:
     return next((each.demonstration for each in given.train if each.id == f"train-{number:03}"), None)
 
@@ -70,6 +76,47 @@ def test_where_too_few_agree_the_example_is_left_out_or_kept_as_it_is(tmp_path: 
     assert json.loads(demonstration(kept, 4) or "")["order"] == "ZZ-999"
     assert (len(kept.train), kept.undecided) == (40, 1)
     assert demonstration(mended(of, agreeing=1), 4) == example(4).reference
+
+
+def test_an_optional_field_that_members_leave_out_is_left_out(tmp_path: Path) -> None:
+    """Only urgent messages say whether they are urgent; of two others one demonstration has the field too much."""
+    schema = {**OUTPUT, "required": ["intent", "order"]}
+    brief = [without(example(n), "urgent") if n % 3 else example(n) for n in range(40)]
+    train = [example(n) if n == 4 else each for n, each in enumerate(brief)]
+    doubted = [suspect(example(n), "urgent", True) for n in (4, 8)]
+    result = mended(
+        with_suspects(tmp_path, doubted, train=train, workload=workload(output=schema)),
+        members=["classical", "neighbours"],
+    )
+    assert [demonstration(result, n) for n in (4, 8)] == [brief[4].demonstration, brief[8].demonstration]
+    assert ([each.id for each in result.changed], result.confirmed, result.undecided) == (["train-004"], 1, 0)
+
+
+LISTED, NULLABLE = {"enum": ["x", "y"]}, {"enum": ["x", "y", None]}
+HOLDER = {"type": "object", "properties": {"c": LISTED, "d": LISTED}}
+
+
+@pytest.mark.parametrize(
+    ("field", "required", "before", "vote", "after"),
+    [
+        (LISTED, False, {"b": "x"}, "", {}),
+        (LISTED, False, {}, "", {}),
+        (LISTED, False, {"b": "x"}, "null", {}),  # the audit does not tell null from none
+        (NULLABLE, False, {"b": "x"}, "", {}),
+        (NULLABLE, False, {"b": "x"}, "null", {"b": None}),
+        (NULLABLE, False, {"b": None}, "", {"b": None}),  # how nothing is written is not in doubt
+        (NULLABLE, False, {}, "null", {}),
+        (NULLABLE, True, {"b": "x"}, "", {"b": None}),
+        (HOLDER, False, {"b": {"c": "x"}}, "", {}),
+    ],
+)
+def test_nothing_is_written_as_the_schema_the_demonstration_and_the_vote_say(
+    field: dict[str, Any], required: bool, before: dict[str, Any], vote: str, after: dict[str, Any]
+) -> None:
+    needed = ["a", "b"] if required else ["a"]
+    schema = {"type": "object", "properties": {"a": LISTED, "b": field}, "required": needed}
+    given = example(4).model_copy(update={"demonstration": json.dumps({"a": "x", **before})})
+    assert committee.put(given, {"b": vote}, schema) == {"a": "x", **after}
 
 
 def test_every_doubted_field_has_to_be_agreed_on(tmp_path: Path) -> None:
@@ -117,11 +164,18 @@ def test_members_vote_only_on_what_they_can_know() -> None:
 
 @pytest.mark.parametrize(
     ("said", "agreed"),
-    [(("a", "a", "b"), '"a"'), (("a", "b"), None), (("a", "a", "b", "b"), None), (("a",), None), ((), None)],
+    [
+        (('"a"', '"a"', '"b"'), '"a"'),
+        (('"a"', '"b"'), None),
+        (('"a"', '"a"', '"b"', '"b"'), None),
+        (('"a"',), None),
+        ((), None),
+        (("", "null", '"a"'), ""),  # two ways to say nothing
+    ],
 )
 def test_agreement_takes_two_votes_and_more_than_for_any_other_value(said: tuple[str, ...], agreed: str | None) -> None:
     doubted = [suspect(example(4), "intent", "refund")]
-    votes = [{("train-004", "intent"): f'"{word}"'} for word in said]
+    votes = [{("train-004", "intent"): word} for word in said]
     assert committee.agreed(doubted, votes, 2).get(("train-004", "intent")) == agreed
 
 

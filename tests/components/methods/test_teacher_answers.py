@@ -19,7 +19,18 @@ from components.methods.teachers import Teacher, TeacherSession, require_better
 from components.opening import Artifact
 from components.records import Completion, Message, write_jsonl
 from components.tracking import NullTracker
-from tests.components.methods.small import OUTPUT, PROMPTS, address, example, job, serving, settings, wrong
+from tests.components.methods.small import (
+    OUTPUT,
+    PROMPTS,
+    address,
+    example,
+    job,
+    profile,
+    serving,
+    settings,
+    workload,
+    wrong,
+)
 
 SOURCED = {"source": "by hand", "date": "2026-11-27"}
 PRICES = Prices.model_validate({
@@ -228,6 +239,41 @@ def test_only_a_teacher_that_surely_knows_more_may_teach(tmp_path: Path) -> None
         )
         with pytest.raises(TrainingError, match=r"found 15.0 % against 0.0 % of 20: -\d+.\d to \+\d+.\d points"):
             require_better(asking(of, api(address(server), extra_body={"effort": "low"})), 20, 0.0)
+
+
+@pytest.mark.parametrize("groups", [20, 2])
+def test_a_teacher_that_knows_more_in_one_of_two_groups_alone_may_not_teach(tmp_path: Path, groups: int) -> None:
+    """Right on ten of twenty where the pupil is on none; in two groups they say as much as one of two examples."""
+
+    def half(body: dict[str, Any], asked: int) -> str:
+        return right(body, asked) if "refund" in body["messages"][-1]["content"] else "I see."
+
+    dev = [example(n, "dev").model_copy(update={"group": f"G{n % groups}"}) for n in range(40, 60)]
+    with serving(half) as server:
+        session = asking(job(tmp_path, prices=PRICES, dev=dev), api(address(server)))
+        if groups == 20:
+            require_better(session, 20, 0.0)
+        else:
+            with pytest.raises(TrainingError, match=r"found 50.0 % against 0.0 % of 20: -"):
+                require_better(session, 20, 0.0)
+
+
+def test_a_prompt_that_teaches_is_paid_where_an_api_answers_it(tmp_path: Path) -> None:
+    (tmp_path / "wise").mkdir()
+    (tmp_path / "wise/prompt.md").write_text("Sort well.\n---user---\n{text}\n", encoding="utf-8")
+    with serving(right) as server:
+        asked = profile(prompting={"base_url": address(server), "key_variable": None, "max_retries": 0})
+        of = job(
+            tmp_path, prices=PRICES, profile=asked, workload=workload(incumbent="wise"),
+            teacher=Artifact("prompt", tmp_path / "wise", "long"),
+        )  # fmt: skip
+        session = asking(of, {"kind": "rung", "rung": "prompts"}, most_usd=0.1)
+        session.answer(of.train[:10])
+        with pytest.raises(TrainingError, match=r"at most \$0.1 \(most_usd\), found \$0.20 after 0 of 30"):
+            session.answer(of.train)
+    assert {body["messages"][0]["content"] for body in server.seen} == {"Sort well."}
+    # 10 answers of 100 tokens at 100 and 10 at 1,000 dollars a million
+    assert session.bill.usd == pytest.approx(0.2)
 
 
 def test_the_scorer_keeps_what_it_passes_and_the_schema_what_obeys_it(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """A run's economics from its stages' outputs, with expected values derived by hand."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 
+from components.ladder import PlannedRung
 from components.params import EconomicsParams
 from components.records import (
     Completion,
@@ -18,7 +20,8 @@ from components.records import (
 )
 from components.stages.economics import account, spent_usd
 from components.stages.evaluate import Evaluations
-from components.stages.run import Run
+from components.stages.run import Best, Run
+from tests.components.methods.small import settings
 from tests.components.stages.conftest import MakeRun, keep_answers, keep_rung
 
 SURE = Interval(value=0.5, low=0.5, high=0.5)
@@ -69,16 +72,34 @@ def test_an_account_is_drawn_up_from_what_was_kept(run: Run) -> None:
 def test_a_rung_costs_what_it_was_made_from_as_well(run: Run) -> None:
     economics = EconomicsParams(usd_per_label=0.1, usd_setup=50)
     dear = run.workload.model_copy(update={"economics": economics})
-    from dataclasses import replace
-
     actual = spent_usd(replace(run, workload=dear), "grpo")
     assert actual == pytest.approx({"training": 1.08, "labels": 6.0, "set-up": 50.0, "judging": 0.0})
     assert spent_usd(run, "one") == {}
 
 
-def test_errors_that_cost_make_accuracy_pay(run: Run) -> None:
-    from dataclasses import replace
+@pytest.mark.parametrize(
+    ("teacher", "starts_from", "hours", "answers"),
+    [
+        ("grpo", None, 1.5 + 0.25, 0.5),
+        ("grpo", "sft", 1.5 + 0.25, 0.5),  # SFT counts once
+        ("base", None, 0.25, 0.5),
+        ("prompts", None, 0.25, 0.5 + 0.28),  # a prompt is not trained; tokens at 2 and 8 dollars a million
+    ],
+)
+def test_a_pupil_costs_what_its_teacher_did_as_well(
+    run: Run, teacher: str, starts_from: str | None, hours: float, answers: float
+) -> None:
+    params = settings("teacher_answers", teacher={"kind": "rung", "rung": teacher, "prompt": "one"}, accept="schema")
+    pupil = PlannedRung("pupil", "teacher_answers", params, starts_from or "base", "sft")
+    taught = replace(run, rungs=(*run.rungs, pupil))
+    keep_rung(taught, "one", seconds=9999.0, prompted=Usage(input_tokens=100_000, output_tokens=10_000))
+    write_record(run.folder / "best" / "prompts.json", Best(name="one"))
+    keep_rung(taught, "pupil", seconds=900.0, starts_from=starts_from, paid_usd=0.5)
+    actual = spent_usd(taught, "pupil")
+    assert (actual["training"], actual["answers"]) == (pytest.approx(0.72 * hours), pytest.approx(answers))
 
+
+def test_errors_that_cost_make_accuracy_pay(run: Run) -> None:
     dear = run.workload.model_copy(update={"economics": EconomicsParams(usd_per_error=0.01)})
     actual = account(replace(run, workload=dear), date(2026, 11, 23)).rungs[1].payback
     # a quarter fewer errors at 0.01 dollars: 2,500 a year more, in two years 10,400 less 0.72

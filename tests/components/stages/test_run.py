@@ -163,6 +163,26 @@ def test_an_unknown_run_is_refused_with_the_known_names(
         Run.of(workload, profile, ladder)
 
 
+@pytest.mark.parametrize("where", ["nowhere", "ladder", "profile"])
+def test_a_search_without_a_model_that_reflects_is_refused_before_a_climb(settings: Path, where: str) -> None:
+    api = {"base_url": "http://127.0.0.1:1/v1", "key_variable": None}
+    searched = {"method": "gepa", "from": "prompts", "settings": {"reflection": api} if where == "ladder" else {}}
+    rungs = {"prompts": {"method": "prompt", "each": "prompts"}, "searched": searched}
+    (settings.parent / "ladders/searching.yaml").write_text(yaml.safe_dump({"rungs": rungs}, sort_keys=False))
+    if where == "profile":
+        profile = settings.parent / "profiles/nano.yaml"
+        profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), "prompting": api}))
+    if where != "nowhere":
+        assert Run.of("triage", "nano", "searching").rungs[-1].name == "searched"
+        return
+    message = (
+        "rungs.searched.settings.reflection: expected the API of a model that reflects, or one of the profile's "
+        "prompts (prompting), found neither (params/ladders/searching.yaml, params/profiles/nano.yaml)"
+    )
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        Run.of("triage", "nano", "searching")
+
+
 def test_a_first_look_ends_with_the_evaluation_and_reads_no_audit(settings: Path) -> None:
     names = [node.name for node in nodes(Run.of("triage", "nano", "quick"))]
     assert names[0] == "data"
