@@ -113,14 +113,15 @@ def _tell(played: "Played") -> None:
     from rich.console import Console
     from rich.markup import escape
 
+    from components.data.texts import visible
+
     console = Console()
     for message in played.trajectory.messages:
         if message.content or not message.tool_calls:
-            console.print(f"[bold]{message.role}[/]  {escape(message.content)}")
+            console.print(f"[bold]{message.role}[/]  {escape(visible(message.content))}")
         for call in message.tool_calls:
-            console.print(
-                f"[bold]{message.role}[/]  calls {escape(call.name or '(unreadable)')} {escape(call.arguments)}"
-            )
+            called = visible(f"{call.name or '(unreadable)'} {call.arguments}")
+            console.print(f"[bold]{message.role}[/]  calls {escape(called)}")
     trajectory, score = played.trajectory, played.score
     verdict = "not decided" if score is None else f"{'right' if score.passed else 'wrong'}, {score.value:.2f}"
     calls = f"{trajectory.tool_calls} calls ({trajectory.tool_errors} failed, {trajectory.invalid_calls} invalid)"
@@ -129,7 +130,7 @@ def _tell(played: "Played") -> None:
         f"{trajectory.usage.output_tokens} tokens. Judged: {verdict}."
     )
     if reason := played.failure or (score.reason if score else ""):
-        console.print(escape(reason))
+        console.print(escape(visible(reason)))
 
 
 def _read(file: Path) -> "list[Trajectory]":

@@ -22,6 +22,7 @@ def harvest(
     A try that calls a tool whose schema its requests did not have is left out and reported.
     """
     from components.data.joining import refusal
+    from components.data.texts import visible
     from components.records import Trajectory, write_jsonl
     from components.stages.run import STATE
     from monitoring.conversations import conversations
@@ -35,7 +36,7 @@ def harvest(
     kept: list[Trajectory] = []
     for attempt in tries:
         if why := refusal(attempt):
-            typer.echo(f"Left out: {why}", err=True)
+            typer.echo(f"Left out: {visible(why)}", err=True)
         elif attempt.error is None and (least is None or (attempt.reward is not None and attempt.reward >= least)):
             kept.append(attempt)
     write_jsonl(to, kept)

@@ -70,6 +70,7 @@ def _agreed(source: Path, options: "Options", roles: dict[str, str]) -> dict[str
     """
     from components.data.init import read_input
     from components.data.showing import lines
+    from components.data.texts import visible
 
     if not sys.stdin.isatty():
         raise ConfigError("expected a terminal to ask at, or --yes, found neither; nothing was written")
@@ -83,7 +84,7 @@ def _agreed(source: Path, options: "Options", roles: dict[str, str]) -> dict[str
             changed = roles | dict([_role(answer)])
             reading = read_input(source, options, changed)
         except (ConfigError, DataError) as error:
-            typer.echo(str(error), err=True)
+            typer.echo(visible(str(error)), err=True)
             continue
         roles = changed
         for line in lines(reading):

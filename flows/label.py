@@ -8,7 +8,7 @@ import typer
 from flows.production import Profile, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from components.records import Feedback, Trace
@@ -42,17 +42,26 @@ def label_drawn(
     count = 0
     for number, trace in enumerate(left[:most], start=1):
         typer.echo(f"\n{number} of {min(most, len(left))}  {trace.id}")
-        for name, text in trace.input.items():
-            typer.echo(f"  {name}: {text}")
-        typer.echo(f"  answer: {trace.text}")
+        for line in lines(trace):
+            typer.echo(line)
         if feedback := ask_person(trace, run.workload.output):
             count += keep(lake, [feedback])
     typer.echo(f"{count:,} labelled, {len(left) - count:,} wait.")
 
 
+def lines(trace: "Trace") -> "Iterator[str]":
+    """What was asked, and the answer; nothing that a customer or a model wrote begins a line as these do."""
+    from components.data.texts import visible
+
+    for name, text in trace.input.items():
+        yield f"  {visible(name)}: {visible(text)}"
+    yield f"  answer: {visible(trace.text)}"
+
+
 def ask_person(trace: "Trace", schema: "Mapping[str, Any]") -> "Feedback | None":
     """A person's judgement of an answer, repeated until it is valid; None if it is left for later."""
     from components.data.masking import mask
+    from components.data.texts import visible
     from components.records import Feedback
     from components.scorers import JsonSchemaScorer
     from monitoring.labelling import LABELLER
@@ -71,4 +80,4 @@ def ask_person(trace: "Trace", schema: "Mapping[str, Any]") -> "Feedback | None"
                 trace_id=trace.id, at=max(time.time(), trace.at), workload=trace.workload, score=float(right),
                 corrected=mask(text), sender=LABELLER, reviewer=True,
             )  # fmt: skip
-        typer.echo(f"Expected an answer that the workload's schema allows, found: {objection}")
+        typer.echo(f"Expected an answer that the workload's schema allows, found: {visible(objection)}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal
 import numpy as np
 import pandas as pd
 
+from components.data.texts import visible
 from components.params import WatchParams
 from components.records import Observation, Record
 from components.state import State
@@ -216,12 +217,14 @@ def sentence(look: Watched) -> str:
 
 def table(look: Watched) -> "Table":
     """A table of drifted columns, and the slices where they moved most, for a terminal."""
+    from rich.markup import escape
     from rich.table import Table
 
     drawn = Table("column", "distance", "limit", "reference", "now")
     for item in look.moved:
-        drawn.add_row(item.column, f"{item.distance:.3f}", f"{item.limit:.3f}", item.reference, item.current)
+        cells = item.column, f"{item.distance:.3f}", f"{item.limit:.3f}", item.reference, item.current
+        drawn.add_row(*(escape(visible(cell)) for cell in cells))
     for item in look.slices:
         shares = f"{item.reference_share:.1%} of {look.of}", f"{item.current_share:.1%} of {look.of}"
-        drawn.add_row(f"slice {item.slice}", "", "", *shares)
+        drawn.add_row(escape(visible(f"slice {item.slice}")), "", "", *shares)
     return drawn

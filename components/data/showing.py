@@ -7,6 +7,7 @@ from typing import Any
 
 from components.data.init import Reading
 from components.data.rows import answer_column, rows_of
+from components.data.texts import visible
 from components.data.understanding import ROLES, Understood
 from components.params.answers import FIELD
 
@@ -19,6 +20,10 @@ _KINDS = {"label": "one label, as plain text", "text": "a free text", "list": "a
 
 def lines(reading: Reading) -> Iterator[str]:
     """Lines about input, answer, ids, groups, dates, what is left out and why, ten examples, and guesses."""
+    return map(visible, _lines(reading))
+
+
+def _lines(reading: Reading) -> Iterator[str]:
     source, meaning = reading.source, reading.meaning
     parts = ", ".join(f"{len(table.rows):,} {part}" for part, table in source.parts.items())
     sizes = parts if len(source.parts) > 1 else f"{parts.rpartition(' ')[0]} of them"

@@ -3,10 +3,11 @@
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from components.errors import ConfigError
 
@@ -18,6 +19,16 @@ _UNREADABLE = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeErro
 _SHOWN = reprlib.Repr()  # YAML's aliases can make a value whose repr is endless
 _SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 300
 _SHOWN.maxlevel, _SHOWN.maxdict, _SHOWN.maxlist = 2, 10, 10
+
+
+def _without_login(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("expected no login in it: errors and the record would show it")
+    return address
+
+
+Address = Annotated[str, AfterValidator(_without_login)]  # of a server; secrets come from the environment
 
 
 class Settings(BaseModel):

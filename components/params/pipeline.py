@@ -103,7 +103,8 @@ class ReleaseParams(Settings):
 
     approval: bool | None = Field(
         default=None,
-        description="Whether a person must approve in Prefect's UI; None: only if feedback is open, without API keys.",
+        description="Whether a person must approve, in Prefect's pages or on the terminal; None: only if feedback is "
+        "open, without API keys.",
     )
     approval_hours: float = Field(
         default=168.0, gt=0, le=2160,

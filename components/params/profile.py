@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from components.params.loading import Settings
+from components.params.loading import Address, Settings
 from components.params.pretrain import MidtrainParams, PretrainParams
 
 Precision = Literal["auto", "bf16", "fp32"]
@@ -73,7 +73,7 @@ class ApiParams(Settings):
     """How an OpenAI-compatible API is called. The key is not a setting: it comes from the environment."""
 
     kind: Literal["openai"] = "openai"
-    base_url: str | None = Field(default=None, description="None: OPENAI_BASE_URL, or else OpenAI itself.")
+    base_url: Address | None = Field(default=None, description="None: OPENAI_BASE_URL, or else OpenAI itself.")
     key_variable: str | None = Field(
         default="OPENAI_API_KEY", description="Environment variable with the key; None for a server without keys."
     )

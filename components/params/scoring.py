@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from components.params.agent import AgentEnvironment
-from components.params.loading import Settings
+from components.params.loading import Address, Settings
 from components.params.profile import ApiParams
 from components.params.sandbox import UnitTestsParams
 
@@ -111,7 +111,7 @@ class FormatRulesParams(Settings):
 class HttpParams(Settings):
     """How the user's own reward server is called."""
 
-    url: str = Field(pattern=r"^https?://", description="The endpoint that takes batches.")
+    url: Address = Field(pattern=r"^https?://", description="The endpoint that takes batches; no login in it.")
     secret_variable: str | None = Field(
         default=None, description="Environment variable with the secret that requests are signed with; None: unsigned."
     )

@@ -1,4 +1,4 @@
-"""What must never be recorded: secret settings, secrets in the environment, passwords in addresses.
+"""What must never be recorded: secret settings, secrets in the environment, logins and keys in addresses.
 
 Decides by names and by the environment's values; callers are responsible for the content of artifacts.
 """
@@ -6,13 +6,15 @@ Decides by names and by the environment's values; callers are responsible for th
 import os
 import re
 from collections.abc import Mapping
+from typing import Any
 
 HIDDEN = "(hidden)"
 SHORTEST_SECRET = 8  # shorter values of variables, such as "true", occur by chance
 # Tokens of models, as in `eos_token` or `max_new_tokens`, are not secret: only these names of settings are.
 _SECRET_SETTING = re.compile(
-    r"(?:^|[_.\-])(?:api_?key|secret|password|passwd|passphrase|credentials?|authorization|private_?key"
-    r"|(?:access|auth|bearer|hf|github|session|refresh)[_\-]?token)(?:$|[_.\-])|(?:^|\.)token$",
+    r"(?:^|[_.\-])(?:secret|password|passwd|passphrase|credentials?|authorization"
+    r"|(?:access|account|api|auth|client|functions?|private|shared|signing|subscription)[_\-]?(?:key|secret)"
+    r"|(?:access|api|auth|bearer|hf|github|session|refresh)[_\-]?token)(?:$|[_.\-])|(?:^|\.)token$",
     re.IGNORECASE,
 )
 # PGPASSWORD has no `_` before its password; PWD and OLDPWD are folders, PGPASSFILE names a file.
@@ -21,7 +23,13 @@ _SECRET_VARIABLE = re.compile(
     r"|_(?:PASS|PWD|CONNECTION_STRING)$",
     re.IGNORECASE,
 )
-_PASSWORD_IN_ADDRESS = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
+_PASSWORD_IN_ADDRESS = re.compile(r"(?<=://)([^/\s:@]*+):[^/\s]+@")  # to the last @: a password may have one
+# A user alone is a token on the web, as in https://TOKEN@github.com; elsewhere it is a name.
+_TOKEN_IN_ADDRESS = re.compile(r"(?:(?<=http://)|(?<=https://))[^/\s:?#\"'<>]+@", re.IGNORECASE)
+_QUERY = re.compile(r"(?<=[?&])([\w.\-]++)=([^&#\s\"'<>]++)")
+_SECRET_QUERY = re.compile(
+    r"^(?:apikey|code|key|secret|sig|signature|token)$|[_\-](?:key|secret|signature|token)$|^x-amz-", re.IGNORECASE
+)
 
 
 def is_secret(name: str) -> bool:
@@ -30,9 +38,10 @@ def is_secret(name: str) -> bool:
 
 
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
-    """The text without passwords in addresses and without the values of secret environment variables."""
+    """The text without logins and keys in addresses, and without the values of secret environment variables."""
     variables = os.environ if environment is None else environment
-    text = _PASSWORD_IN_ADDRESS.sub(rf"\1:{HIDDEN}@", text)
+    text = _TOKEN_IN_ADDRESS.sub(f"{HIDDEN}@", _PASSWORD_IN_ADDRESS.sub(rf"\1:{HIDDEN}@", text))
+    text = _QUERY.sub(_without_key, text)
     for name, value in variables.items():
         if len(value) >= SHORTEST_SECRET and _SECRET_VARIABLE.search(name):
             text = text.replace(value, HIDDEN)
@@ -46,5 +55,21 @@ def safe(values: Mapping[str, object]) -> dict[str, str]:
         if isinstance(value, Mapping):
             flat |= safe({f"{name}.{inner}": item for inner, item in value.items()})
         else:
-            flat[name] = HIDDEN if is_secret(name) else redact(str(value))
+            flat[name] = HIDDEN if is_secret(name) else redact(str(_without_secrets(value)))
     return flat
+
+
+def _without_key(parameter: re.Match[str]) -> str:
+    """A parameter of an address's query, hidden if its name is one of keys."""
+    name = parameter[1]
+    return f"{name}={HIDDEN}" if _SECRET_QUERY.search(name) or is_secret(name) else parameter[0]
+
+
+def _without_secrets(value: Any) -> Any:
+    """A setting's value, with what is secret by its name hidden in groups of settings within lists."""
+    if isinstance(value, Mapping):
+        return {name: HIDDEN if is_secret(str(name)) else _without_secrets(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        within = [_without_secrets(item) for item in value]
+        return within if isinstance(value, list) else tuple(within)
+    return value

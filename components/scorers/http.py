@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -56,7 +57,7 @@ class _Reply(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    scores: list[_Scored | _Refused]
+    scores: Annotated[list[_Scored | _Refused], Field(fail_fast=True)]
 
 
 class HttpScorer:
@@ -97,7 +98,8 @@ class HttpScorer:
             body = json.dumps({"items": [_item(*pair) for pair in pairs]}).encode()
             return _outcomes(await self._posted(client, body), len(pairs))
         except ScorerError as error:
-            return [ScorerError(f"{error} ({self._params.url})") for _ in pairs]
+            place = urlsplit(self._params.url)._replace(query="", fragment="").geturl()  # a key may be in its query
+            return [ScorerError(f"{error} ({place})") for _ in pairs]
 
     async def _posted(self, client: "httpx.AsyncClient", body: bytes) -> bytes:
         """The response's body, with retries.

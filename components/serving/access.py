@@ -76,9 +76,9 @@ class Keys:
 
 def _sources(environment: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
     """The places that the environment names for hashes, each with its lines."""
-    if listed := environment.get(VARIABLE):
+    if (listed := environment.get(VARIABLE)) is not None:
         yield VARIABLE, listed.split(",")
-    if name := environment.get(FILE_VARIABLE):
+    if (name := environment.get(FILE_VARIABLE)) is not None:
         path = Path(name)
         if not path.is_file():
             raise ConfigError(f"{FILE_VARIABLE}: expected a file of key hashes, found none at {path}")

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from components.serving.protocol import ChatCompletionRequest
 from components.serving.refusals import refusal
@@ -24,10 +24,26 @@ async def parsed(kind: type[Body], server: Server, request: Request) -> Body:
     """Parse the body of a request, in a thread: a long one must not hold up other callers.
 
     Raises:
-        RequestError: It is too long.
-        ValidationError: It does not match `kind`.
+        RequestError: It is too long, or does not match `kind`.
     """
-    return await asyncio.to_thread(kind.model_validate_json, await server.read(request))
+    body = await server.read(request)
+    return await read_apart(lambda: kind.model_validate_json(body))
+
+
+async def read_apart(read: Callable[[], Body]) -> Body:
+    """What `read` makes of a request, in a thread; what it finds wrong is put into words there too.
+
+    Raises:
+        RequestError: The request does not match what is read.
+    """
+
+    def reading() -> Body:
+        try:
+            return read()
+        except ValidationError as error:
+            raise refusal(error) from None
+
+    return await asyncio.to_thread(reading)
 
 
 class Exchange:

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from components.serving.answering import Exchange, parsed
+from components.serving.answering import Exchange, parsed, read_apart
 from components.serving.browsers import Guard, Names
 from components.serving.health import problems
 from components.serving.protocol import ChatCompletionRequest, FeedbackRequest
@@ -136,7 +136,7 @@ def _answers(server: Server) -> APIRouter:
 
         async def understood() -> tuple[ChatCompletionRequest, Reply]:
             asked = await parsed(ResponsesRequest, server, request)
-            return await asyncio.to_thread(lambda: asked.chat), TextResponse(asked, server.model)
+            return await read_apart(lambda: asked.chat), TextResponse(asked, server.model)
 
         return await exchange.reply(understood)
 

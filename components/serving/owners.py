@@ -10,15 +10,17 @@ import os
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.errors import DataError
+from components.errors import ConfigError, DataError
 from components.params import FeedbackParams
 from components.registry.created import give_name
 from components.serving.access import Keys
 from components.serving.refusals import RequestError
 
+SALT_VARIABLE = "GRADUS_SALT_FILE"
 _SALT_BYTES = 32
 _SHOWN = 32  # hexadecimal digits of a salted hash
 _MOST_REMEMBERED = 50_000  # requests whose caller is remembered
@@ -34,12 +36,26 @@ class Sender:
     reviewer: bool = False
 
 
-def salt(path: Path) -> bytes:
-    """The project's salt of 32 bytes, made at the first call and readable only by its owner.
+def salt(path: Path, environment: Mapping[str, str] = os.environ) -> bytes:
+    """The salt of 32 bytes: of the file that the environment names, or else the project's own.
+
+    The project's is made at the first call and readable only by its owner. Servers of one lake need the same one: by
+    another, the same caller and the same customer have other names.
 
     Raises:
+        ConfigError: The environment names a file that is not there.
         DataError: The file holds something else.
     """
+    if (named := environment.get(SALT_VARIABLE)) is not None:
+        if not Path(named).is_file():
+            raise ConfigError(f"{SALT_VARIABLE}: expected a file with a salt, found none ({named!r})")
+        return _read(Path(named))
+    _make(path)
+    return _read(path)
+
+
+def _make(path: Path) -> None:
+    """Make a salt, unless there is one."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -53,6 +69,9 @@ def salt(path: Path) -> bytes:
             part.unlink(missing_ok=True)
     except FileExistsError:
         pass
+
+
+def _read(path: Path) -> bytes:
     try:
         stored = bytes.fromhex(path.read_text(encoding="ascii"))
     except ValueError:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validat
 from components.engines import Calls, Sampling
 from components.params import ServingParams
 from components.records import Message
+from components.records.messages import in_order_of_calls
 from components.serving.neutral import refuse_unknown
 from components.serving.refusals import RequestError
 from components.serving.tools import (
@@ -42,7 +43,7 @@ class Turn(BaseModel):
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str = ""
-    tool_calls: list[MadeCall] | None = Field(default=None, max_length=MOST_PARTS)
+    tool_calls: list[MadeCall] | None = Field(default=None, max_length=MOST_PARTS, fail_fast=True)
     tool_call_id: str | None = None
     function_call: None = None
 
@@ -175,10 +176,10 @@ class ChatCompletionRequest(Asked):
     max_completion_tokens: int | None = Field(default=None, ge=1)
     n: int = Field(default=1, ge=1, le=16)
     seed: int | None = None
-    stop: tuple[str, ...] = Field(default=(), max_length=MOST_STOPS)
+    stop: tuple[str, ...] = Field(default=(), max_length=MOST_STOPS, fail_fast=True)
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
-    tools: list[OfferedTool] = Field(default_factory=list[OfferedTool])
+    tools: list[OfferedTool] = Field(default_factory=list[OfferedTool], fail_fast=True)
     tool_choice: Annotated[ToolChoice | None, WithJsonSchema(CHOICE_SCHEMA)] = None
     parallel_tool_calls: bool = True
 
@@ -207,8 +208,8 @@ class ChatCompletionRequest(Asked):
 
     @property
     def conversation(self) -> list[Message]:
-        """The messages as engines take them."""
-        return [turn.message for turn in self.messages]
+        """The messages as engines take them, tools' answers in the order of their calls."""
+        return list(in_order_of_calls(turn.message for turn in self.messages))
 
     @property
     def calling(self) -> bool:
@@ -261,6 +262,15 @@ class FeedbackRequest(BaseModel):
     id: str = Field(min_length=1, max_length=100)
     score: float | None = Field(default=None, ge=0, le=1)
     corrected: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_its_fields(cls, body: Any) -> Any:
+        """Name the first unknown field alone: without this, each of thousands is an error."""
+        strange = [name for name in body if name not in cls.model_fields][:1] if isinstance(body, dict) else []
+        if strange:
+            raise ValueError(f"expected no fields but {', '.join(cls.model_fields)}, found {strange[0]!r:.60}")
+        return body
 
     @model_validator(mode="after")
     def _says_something(self) -> "FeedbackRequest":

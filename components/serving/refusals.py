@@ -1,5 +1,6 @@
 """Errors as OpenAI's clients read them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -37,12 +38,20 @@ def refusal(error: Exception) -> RequestError:
     match error:
         case RequestError():
             return error
-        case ValidationError() | RequestValidationError():
+        case ValidationError():
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            return _first(first["loc"], first["msg"])
+        case RequestValidationError():
             first = error.errors()[0]
-            field_name = ".".join(str(part)[:60] for part in first["loc"])
-            text = str(first["msg"]).removeprefix("Value error, ")[:MOST_NAMED]
-            return RequestError(400, f"{field_name}: {text}" if field_name else text, param=field_name or None)
+            return _first(first["loc"], first["msg"])
         case HTTPException():
             return RequestError(error.status_code, str(error.detail))
         case _:
             return RequestError(500, "the server failed; its log says why")
+
+
+def _first(place: Sequence[int | str], message: str) -> RequestError:
+    """The refusal of a request by the first thing that is wrong in it."""
+    field_name = ".".join(str(part)[:60] for part in place)
+    text = message.removeprefix("Value error, ")[:MOST_NAMED]
+    return RequestError(400, f"{field_name}: {text}" if field_name else text, param=field_name or None)

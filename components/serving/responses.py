@@ -5,7 +5,7 @@ Parameters that need state on the server (`previous_response_id`) or tools are r
 
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -39,7 +39,7 @@ class Text(BaseModel):
 class ResponsesRequest(Asked):
     """A request for a response: a text, or the turns of a conversation."""
 
-    input: str | list[dict[str, Any]] = Field(max_length=2**20)
+    input: str | Annotated[list[dict[str, Any]], Field(fail_fast=True)] = Field(max_length=2**20)
     instructions: str | None = None
     max_output_tokens: int | None = Field(default=None, ge=1)
     text: Text = Text()

@@ -254,9 +254,9 @@ class Server:
         self, served: Served, name: str, asked: ChatCompletionRequest, caller: str, on_text: OnText | None = None
     ) -> Request:
         """The request to a version. Without a seed, sampling depends on the request's name, so that requests differ."""
+        if calling := asked.calling:
+            _refuse_tools(served)  # before they are read
         sampling = asked.sampling(served.max_new_tokens, served.answer_schema, self.params)
-        if calling := sampling.calls is not None:
-            _refuse_tools(served)
         messages, inputs = served.conversation(asked.conversation, tools=calling)
         chat = ChatRequest(name if asked.seed is None else "", messages, caller)
         if on_text is not None and asked.stop:

@@ -7,16 +7,15 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
-from jsonschema import Draft202012Validator, SchemaError
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.engines import Calls
 from components.params import ServingParams
 from components.records import Message, Tool, ToolCall
 from components.serving.refusals import RequestError
+from components.serving.schemas import objection
 
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
 _ANY: dict[str, Any] = {"type": "object", "properties": {}}
@@ -124,7 +123,7 @@ def calls_of(
         return None
     tools = tuple(offer.tool for offer in offered)
     _refuse_too_much(tools, params)
-    _refuse_no_schema(tools)  # only now: reading a schema takes ten times as long as anything else here
+    _refuse_no_schema(tools)
     names = tuple(tool.name for tool in tools)
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise RequestError(400, f"expected each tool once, found {twice} twice", param="tools")
@@ -152,21 +151,15 @@ def _refuse_too_much(tools: Sequence[Tool], params: ServingParams) -> None:
 
 def _refuse_no_schema(tools: Sequence[Tool]) -> None:
     for number, tool in enumerate(tools):
-        if problem := _problem(json.dumps(tool.parameters)):
+        if problem := _problem(tool.parameters):
             place = f"tools.{number}.function.parameters"
             raise RequestError(400, f"{place}: {problem}", param=place)
 
 
-@lru_cache(maxsize=256)  # a conversation offers the same tools in each of its turns
-def _problem(parameters: str) -> str | None:
+def _problem(schema: dict[str, Any]) -> str | None:
     """Why parameters are not a schema of a call's arguments; None if they are."""
-    schema: dict[str, Any] = json.loads(parameters)
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        return f"expected a JSON Schema, found {error.message[:200]}"
-    except RecursionError:
-        return "expected a JSON Schema, found one that is nested too deeply"
+    if (found := objection(schema)) is not None:
+        return f"expected a JSON Schema, found {found}"
     kind = schema.get("type", "object")
     return None if kind == "object" else f"expected the schema of an object, found the type {kind!r:.60}"
 

@@ -5,6 +5,7 @@ Writes the audit's figures, and the suspects for people to review, as JSON lines
 
 import csv
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from components.tasks import can_be_tried, completion_of, demonstrated
 from components.tracking import Tracker
 
 SUSPECTS = "suspects.jsonl"
+_FORMULA = re.compile(r"[=+\-@\t\r\n]")  # how it begins
+_NUMBER = re.compile(r"[+-]\d++(?:[.,]\d++)?")
 log = logging.getLogger(__name__)
 
 
@@ -70,9 +73,15 @@ def in_words(audit: Audit) -> str:
 
 
 def write_table(path: Path, listed: Sequence[Suspect]) -> None:
-    """Write suspects as csv, with an empty column for a person's answer."""
+    """Write suspects as csv, with an empty column for a person's answer; no cell is a formula in a spreadsheet."""
     names = list(Suspect.model_fields)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [*names, "right_value"])
         writer.writeheader()
-        writer.writerows([{**suspect.model_dump(), "right_value": ""} for suspect in listed])
+        for suspect in listed:
+            writer.writerow({name: _plain(cell) for name, cell in suspect.model_dump().items()} | {"right_value": ""})
+
+
+def _plain(cell: str | float) -> str | float:
+    """A cell that spreadsheets take for what it is: an apostrophe stands before what would be a formula."""
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell

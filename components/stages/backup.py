@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -26,10 +27,12 @@ from components.registry.created import give_name
 
 MANIFEST, BUNDLE = "backup.json", "backup.bundle"  # names that no project uses
 LEFT_OUT = (
-    ".git", ".venv", ".env", ".dvc/cache", ".dvc/tmp", ".dvc/config.local", "build", "dist",
+    ".git", ".venv", ".dvc/cache", ".dvc/tmp", ".dvc/config.local", "build", "dist",
     "state/logs", "state/locks", "state/compiled", "state/training",
     "state/up/logins.json", "state/up/services.json", "state/up/supervisord.pid",
 )  # fmt: skip
+SECRETS = (".env", ".env.*", ".netrc", ".pgpass", "kubeconfig", "kubeconfig.y*ml", "*.kubeconfig")  # in any folder
+EXAMPLES = (".env.example", ".env.sample", ".env.template")  # without secrets
 CHECKED_OUT = ("state/retrain", "state/reproduce")  # only the outcomes are kept, not the checked-out branches
 CACHES = frozenset({"__pycache__", ".pytest_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis"})
 BESIDE = ("-wal", "-shm", "-journal", ".part")  # a database's side files, or half-written files
@@ -133,7 +136,7 @@ def _walk(folder: Path, project: Path, leave_out: set[Path], within: tuple[Path,
         names = {path.relative_to(project).as_posix(), os.path.relpath(real, within[0])}
         if entry.name in CACHES or entry.name.endswith((*BESIDE, ".egg-info")) or real in leave_out:
             continue
-        if not names.isdisjoint(LEFT_OUT):
+        if not names.isdisjoint(LEFT_OUT) or _is_secret(entry.name) or _is_secret(real.name):
             continue
         ends = real not in within and not within[0].is_relative_to(real)  # else a link leads back to where it lies
         if path.is_dir() and not names.isdisjoint(CHECKED_OUT):
@@ -144,6 +147,10 @@ def _walk(folder: Path, project: Path, leave_out: set[Path], within: tuple[Path,
             yield path
         elif entry.is_symlink():
             log.warning("%s is not in the backup: it leads to %s.", path.relative_to(project), real)
+
+
+def _is_secret(name: str) -> bool:
+    return name not in EXAMPLES and any(fnmatchcase(name, pattern) for pattern in SECRETS)
 
 
 def _harvests(project: Path) -> Iterator[Path]:

@@ -12,9 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from components.errors import ScorerError
-from components.params import HttpParams, ScorerParams
+from components.params import ApiParams, HttpParams, ScorerParams
 from components.records import Completion, Example, Score, Usage
 from components.scorers import Pair, Scorer, build, http, score_all
 
@@ -146,6 +147,21 @@ def test_lasting_trouble_is_an_error_for_each_answer_and_not_a_zero(server: Serv
     assert len(server.seen) == 4
 
 
+def test_an_error_does_not_show_the_query_of_the_address(server: Server) -> None:
+    server.reply = lambda _: (401, {}, b"")
+    address = f"http://127.0.0.1:{server.server_port}/score"
+    with pytest.raises(ScorerError) as refused:
+        scorer(server, url=f"{address}?code=SuperSecretKey123#top").score(*pair("yes"))
+    assert str(refused.value).endswith(f"({address})")
+
+
+@pytest.mark.parametrize("login", ["ann:secret@", "token@"])
+def test_an_address_with_a_login_is_refused(login: str) -> None:
+    for settings, field in ((HttpParams, "url"), (ApiParams, "base_url")):
+        with pytest.raises(ValidationError, match="expected no login in it"):
+            settings.model_validate({field: f"https://{login}host/score"})
+
+
 def test_a_request_that_is_refused_is_not_repeated(server: Server) -> None:
     server.reply = lambda _: (401, {}, b"who are you?")
     with pytest.raises(ScorerError, match="status 401"):
@@ -181,6 +197,12 @@ def test_anything_but_scores_is_an_error(server: Server, body: str, words: str) 
     server.reply = lambda _: (200, {}, body.encode())
     with pytest.raises(ScorerError, match=words):
         scorer(server).score(*pair("yes"))
+
+
+def test_of_many_wrong_scores_the_first_is_an_error() -> None:
+    with pytest.raises(ValidationError) as wrong:
+        http._Reply.model_validate_json(f'{{"scores": [{"1," * 1_000}1]}}')
+    assert {error["loc"][:2] for error in wrong.value.errors()} == {("scores", 0)}
 
 
 def test_the_server_may_give_reasons_and_parts_or_say_that_it_cannot_decide(server: Server) -> None:

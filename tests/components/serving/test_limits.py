@@ -235,6 +235,8 @@ def test_a_caller_who_finds_no_place_to_wait_is_told_to_come_again(
     assert (refusal.json()["error"]["code"], refusal.headers["retry-after"]) == ("overloaded", "1")
 
 
+MANY_SCHEMAS: dict[str, Any] = {"tool_choice": "none", "tools": [{"type": "function", "function": {
+    "name": "f", "parameters": {"type": "object", "anyOf": [{}] * 16_000}}}]}  # fmt: skip
 HOSTILE: dict[str, tuple[str, bytes]] = {
     "a long message": ("chat/completions", json.dumps(
         {**BODY, "messages": [{"role": "user", "content": "x" * 250_000}]}).encode()),
@@ -255,6 +257,16 @@ HOSTILE: dict[str, tuple[str, bytes]] = {
     "a correction that is too long": ("feedback", json.dumps(
         {"id": "chatcmpl-" + "0" * 32, "corrected": "a" * 200_000}).encode()),
     "many inputs": ("responses", json.dumps({"model": "triage", "input": [{}] * 60_000}).encode()),
+    "many wrong inputs": ("responses", json.dumps({"model": "triage", "input": [1] * 87_000}).encode()),
+    "many wrong tools": ("chat/completions", json.dumps({**BODY, "tools": [1] * 85_000}).encode()),
+    "many wrong stops": ("chat/completions", json.dumps({**BODY, "stop": [1] * 85_000}).encode()),
+    "many wrong calls": ("chat/completions", json.dumps(
+        {**BODY, "messages": [{"role": "assistant", "tool_calls": [1] * 85_000}]}).encode()),
+    "many unknown fields of feedback": ("feedback", json.dumps(
+        {"id": "x", "score": 1, **{f"k{number}": 1 for number in range(15_000)}}).encode()),
+    "a tool of many schemas": ("chat/completions", json.dumps({**BODY, **MANY_SCHEMAS}).encode()),
+    "a pattern that counts far": ("chat/completions", json.dumps({**BODY, "tools": [{"type": "function", "function": {
+        "name": "f", "parameters": {"properties": {"a": {"pattern": "x{99999999999}"}}}}}]}).encode()),
 }  # fmt: skip
 MOST_S = 0.05
 
@@ -291,6 +303,16 @@ def test_nothing_that_a_caller_sends_keeps_the_event_loop(
         status = httpx.post(f"{address}/v1/{path}", content=body, headers=JSON, timeout=30).status_code
     assert status in (200, 400, 413)
     assert longest_call and max(longest_call) < MOST_S
+
+
+def test_what_is_hard_to_read_in_a_request_keeps_no_other_caller_waiting(run_server: RunServer) -> None:
+    with run_server() as address, ThreadPoolExecutor(12) as pool:
+        asked(address)
+        hard = [pool.submit(asked, address, **MANY_SCHEMAS) for _ in range(12)]
+        started = time.monotonic()
+        assert asked(address).status_code == 200
+        assert time.monotonic() - started < 15  # a minute and more where each schema takes seconds
+        assert {reply.result(60).status_code for reply in hard} == {200}
 
 
 def test_what_is_written_down_is_masked_apart_from_the_event_loop(

@@ -53,6 +53,40 @@ def test_an_invalid_salt_is_refused_and_kept(tmp_path: Path, content: bytes) -> 
     assert (tmp_path / "salt").read_bytes() == content
 
 
+def test_servers_that_are_given_one_salt_know_callers_and_customers_by_the_same_names(tmp_path: Path) -> None:
+    given = tmp_path / "mounted"
+    given.write_text("0f" * 32 + "\n", encoding="ascii")  # as a Secret that a person made may have it
+
+    def names(folder: str, environment: dict[str, str]) -> tuple[str, str]:
+        owners = Owners(KNOWN, salt(tmp_path / folder / "salt", environment))
+        return owners.sender(HASHES["asker"]).name, owners.customer(HASHES["asker"], "Ann")
+
+    variable = {"GRADUS_SALT_FILE": str(given)}
+    assert names("first", variable) == names("second", variable)
+    assert list(tmp_path.iterdir()) == [given]
+    assert not {*names("first", {})} & {*names("second", {})}
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "expected"),
+    [
+        (None, ConfigError, r"GRADUS_SALT_FILE: expected a file with a salt, found none \('.*mounted'\)"),
+        ("0f" * 31, DataError, "expected 32 bytes in hexadecimal digits"),
+    ],
+)
+def test_a_named_salt_that_is_missing_or_cut_is_never_made_up_for(
+    tmp_path: Path, content: str | None, kind: type[Exception], expected: str
+) -> None:
+    given, own = tmp_path / "mounted", tmp_path / "state" / "salt"
+    if content is not None:
+        given.write_text(content, encoding="ascii")
+    with pytest.raises(kind, match=expected):
+        salt(own, {"GRADUS_SALT_FILE": str(given)})
+    assert not own.exists() and given.exists() is (content is not None)
+    with pytest.raises(ConfigError, match=r"expected a file with a salt, found none \(''\)"):
+        salt(own, {"GRADUS_SALT_FILE": ""})
+
+
 def test_a_callers_name_reveals_neither_its_key_nor_the_keys_hash() -> None:
     owners, elsewhere = Owners(KNOWN, SALT), Owners(KNOWN, b"another salt")
     name = owners.sender(HASHES["asker"]).name

