@@ -59,7 +59,7 @@ def show_status() -> None:
 
     services = status()
     if not services:
-        typer.echo("Nothing is up; make up starts it.")
+        typer.echo("Nothing is up; gradus up WORKLOAD starts it.")
     else:
         healthy = _show(services)
         typer.echo(how_to_log_in())

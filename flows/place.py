@@ -73,5 +73,5 @@ def refuse_without_prefect(address: str) -> None:
     if answer.status_code in (401, 403):
         raise ServiceError(
             f"expected the login of Prefect's server in PREFECT_API_AUTH_STRING, found another or none ({address}); "
-            "that of `make up` is in state/up/logins.json, as gradus:PASSWORD"
+            "that of `gradus up` is in state/up/logins.json, as gradus:PASSWORD"
         )

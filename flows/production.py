@@ -16,6 +16,10 @@ production = typer.Typer(add_completion=False)
 
 Workload = Annotated[str, typer.Argument(help="Name of a workload under params/workloads/.")]
 Profile = Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")]
+LadderName = Annotated[
+    str | None,
+    typer.Option("--ladder", help="Name of a ladder under params/ladders/; else the run's own, usually `standard`."),
+]
 
 
 def prefect_home() -> None:
@@ -126,9 +130,9 @@ def retrain_champion(workload: Workload, profile: Profile = "nano") -> None:
 def release_canary(workload: Workload, profile: Profile = "nano") -> None:
     """Compare a retraining's winner with the champion: promote it, withdraw it, or say what it waits for.
 
-    The version with the alias `candidate` becomes the canary, after a person's approval in Prefect's pages if that is
-    required; without one the release goes on with the version with the alias `canary`. Waits for the canary's answers
-    (params/pipeline.yaml, `retraining.release`).
+    The version with the alias `candidate` becomes the canary, after a person's approval if that is required: in
+    Prefect's pages or, without PREFECT_API_URL, on this terminal. Without a candidate the release goes on with the
+    version with the alias `canary`. Waits for the canary's answers (params/pipeline.yaml, `retraining.release`).
     """
     prefect_home()
     from flows.release import release
@@ -169,6 +173,7 @@ def show_conflicts(
     """Show answers whose corrections contradict each other: none counts until a reviewer corrects the answer."""
     import time
 
+    from components.data.texts import visible
     from components.records import Feedback, request_id
     from components.stages.run import STATE
     from monitoring.lake import Lake
@@ -182,7 +187,7 @@ def show_conflicts(
     for name, words in accepted.conflicts.items():
         typer.echo(name)
         for word in words:
-            said = "right as it is" if word.corrected is None else word.corrected[:MOST_SHOWN]
+            said = "right as it is" if word.corrected is None else visible(word.corrected[:MOST_SHOWN])
             typer.echo(f"  {word.sender or 'anonymous'}: {said}")
     typer.echo(
         f"{len(accepted.conflicts):,} answers wait for a reviewer, "

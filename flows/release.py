@@ -6,13 +6,16 @@ other releases may move aliases while this one waits, so that it looks again bef
 
 import logging
 import math
+import sys
 import time
 from pathlib import Path
 
+import typer
 from prefect import flow, get_run_logger, pause_flow_run, task
 from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import FlowPauseTimeout
 from prefect.input import RunInput
+from prefect.settings import get_current_settings
 
 from components.errors import RegistryError
 from components.records import write_record
@@ -27,6 +30,7 @@ from monitoring.sides import side
 from monitoring.windows import HOUR_S, Stream
 
 log = logging.getLogger(__name__)
+YES, NO, LATER = "yes", "no", "later"  # what a person may type
 LOOK_S = 15.0
 SCORE_S = 300.0  # between two calls of the scorer, which reads new feedback
 LOADED_S = 900.0  # until a server has surely loaded the canary: before that its silence means nothing
@@ -40,7 +44,7 @@ class Begun(State):
 
 
 class Approval(RunInput):
-    """The form that a person fills in, in Prefect's pages."""
+    """A person's word: the form that Prefect's pages show, or an answer on the terminal."""
 
     approved: bool
     comment: str = ""
@@ -70,7 +74,8 @@ def release(workload: str, profile: str = "nano") -> Judged:
 
 def decided(run: Run, version: Version, champion: Version) -> Judged:
     """A person's decision, where one is asked for and says no, or else the canary's answers'."""
-    judged = refused(run, version) if needs_approval(run, Keys.read()) and not approved(run, version) else None
+    asks = needs_approval(run, Keys.read()) and not approved(run, version)
+    judged = refused(run, version, champion) if asks else None
     judged = judged or overtaken(run.workload.name, version, champion)
     return judged or tried(run, version, champion, started(run, version))
 
@@ -93,18 +98,55 @@ def approved(run: Run, version: Version) -> bool:
     return begun(run, version) is not None and aliases(run.workload.name).get("canary") == version.number
 
 
-def refused(run: Run, version: Version) -> Judged | None:
-    """Ask a person; None if they approve. While nobody answers, the version waits."""
-    hours, name = run.retraining.release.approval_hours, run.workload.name
-    form = Approval.with_initial_data(description=f"Release version {version.number}?")
-    try:
-        said = pause_flow_run(wait_for_input=form, timeout=math.ceil(HOUR_S * hours))
-    except FlowPauseTimeout:
-        why = f"Nobody approved or refused it within {hours:g} hours; gradus release {name} asks again."
-        return Judged(decision="waiting", reasons=(why,))
+def refused(run: Run, version: Version, champion: Version) -> Judged | None:
+    """Ask a person; None if they approve. While nobody answers, or can be asked, the version waits."""
+    question = (
+        f"Release version {version.number} ({version.method}) in the place of version {champion.number} "
+        f"({champion.method})? gradus compare {run.workload.name} {champion.number} {version.number} shows both."
+    )
+    said = asked_here(run, question) if without_pages() else asked_in_pages(run, question)
+    if isinstance(said, str):
+        return Judged(decision="waiting", reasons=(said,))
     if said.approved:
         return None
     return Judged(decision="withdrawn", reasons=(f"Not approved: {said.comment or 'no comment'}.",))
+
+
+def without_pages() -> bool:
+    """Whether Prefect's server is the one that it starts for a single command, which has no pages."""
+    return get_current_settings().api.url is None
+
+
+def asked_in_pages(run: Run, question: str) -> Approval | str:
+    """What a person says in Prefect's pages, or why the version waits."""
+    hours = run.retraining.release.approval_hours
+    form = Approval.with_initial_data(description=question)
+    log.info("%s Prefect's pages ask, for at most %g hours.", question, hours)
+    try:
+        return pause_flow_run(wait_for_input=form, timeout=math.ceil(HOUR_S * hours))
+    except FlowPauseTimeout:
+        name = run.workload.name
+        return f"Nobody approved or refused it within {hours:g} hours; gradus release {name} asks again."
+
+
+def asked_here(run: Run, question: str) -> Approval | str:
+    """What a person says on the terminal, or why the version waits."""
+    name = run.workload.name
+    if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr)):  # None is one that was closed
+        return (
+            "A person has to approve it, and nobody can be asked: Prefect's server of a single command has no pages, "
+            f"and there is no terminal. On one, gradus release {name} asks; in Prefect's pages the deployment "
+            f"release/{name} of gradus up does, or this command with PREFECT_API_URL and PREFECT_API_AUTH_STRING."
+        )
+    said = ""
+    while said not in (YES, NO, LATER):
+        try:
+            said = typer.prompt(f"{question}\nRelease it ({YES}, {NO}, {LATER})", err=True).strip().lower()
+        except typer.Abort:
+            said = LATER
+    if said == LATER:
+        return f"Nobody approved or refused it; gradus release {name} asks again."
+    return Approval(approved=said == YES)
 
 
 def overtaken(workload: str, version: Version, champion: Version) -> Judged | None:

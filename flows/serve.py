@@ -1,5 +1,8 @@
 """Assembles a workload's server: the registry's versions, and the spools with their destinations."""
 
+import logging
+import os
+from collections.abc import Mapping
 from functools import partial
 
 from fastapi import FastAPI
@@ -18,10 +21,14 @@ from components.serving import (
     salt,
     sparing,
 )
+from components.serving.owners import SALT_VARIABLE
 from components.stages.run import STATE, Run
+from components.stages.storage import LAKE
 from flows.upstream import open_upstream
 from monitoring.lake import Lake
 
+log = logging.getLogger(__name__)
+IN_A_POD = "KUBERNETES_SERVICE_HOST"  # Kubernetes sets it in every pod
 SALT, FORGOTTEN = STATE / "serving" / "salt", STATE / "serving" / "forgotten"
 
 
@@ -30,7 +37,10 @@ def application(run: Run, keys: Keys, host: str = "127.0.0.1") -> FastAPI:
 
     Raises:
         EngineError: The API key of the second model is missing.
+        ConfigError: GRADUS_SALT_FILE names a file that is not there.
+        DataError: The salt is no salt.
     """
+    warn_of_a_pods_folder(os.environ)
     name, settings, routing = run.workload.name, run.workload.serving, run.workload.serving.routing
     opened = partial(open_upstream, workload=run.workload, profile=run.profile)
 
@@ -55,3 +65,15 @@ def application(run: Run, keys: Keys, host: str = "127.0.0.1") -> FastAPI:
         fallback=open_fallback(run.workload, run.prompt(second.prompt), run.prices) if second else None,
     )
     return create_app(server)
+
+
+def warn_of_a_pods_folder(environment: Mapping[str, str]) -> None:
+    """Warn a server in a pod of what lies in the pod's folder, which no other pod sees and which may end with it."""
+    if IN_A_POD not in environment:
+        return
+    if not environment.get(LAKE):
+        log.warning(
+            "The lake is a folder in this pod (%s): lake in params/storage.yaml names a bucket.", STATE / "lake"
+        )
+    if not environment.get(SALT_VARIABLE):
+        log.warning("The salt is this pod's own (%s): %s names one that all servers share.", SALT, SALT_VARIABLE)

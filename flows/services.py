@@ -137,7 +137,7 @@ def _is_up(services: Services) -> bool:
     running = read_record(RECORD, Services)
     if running != services:
         said = ", ".join(f"{name}={value}" for name, value in running.model_dump().items())
-        raise ConfigError(f"expected nothing else to run here, found {said}; `make down` stops it")
+        raise ConfigError(f"expected nothing else to run here, found {said}; `gradus down` stops it")
     return True
 
 
@@ -150,7 +150,7 @@ def _refuse_taken(services: Services) -> None:
         except ConfigError as error:
             raise ConfigError(
                 f"expected a free port for {name}, found {port} taken; "
-                f"choose another: make up {name.upper()}_PORT={port + 1}"
+                f"choose another: gradus up {services.workload} --{name}-port {port + 1}"
             ) from error
 
 

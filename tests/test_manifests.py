@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 import yaml
 from kubernetes.client import models
 
+from components.stages.run import Run
 from flows.cluster import job
 from tests.shared_storage import needs_s3, s3_service
 
@@ -140,6 +143,42 @@ def test_every_server_has_probes_and_a_service_and_policies_that_reach_it(name: 
     assert {port["port"] for rule in letting_in for port in rule["ports"]} == set(ports.values())
 
 
+def container_of(deployment: str) -> dict[str, Any]:
+    (container,) = pods()[f"Deployment/{deployment}"]["containers"]
+    return container
+
+
+def test_all_replicas_of_the_server_have_the_salt_of_one_secret() -> None:
+    pod = pods()["Deployment/serve"]
+    given = {each["name"]: each["value"] for each in container_of("serve")["env"]}
+    folder, _, _ = given["GRADUS_SALT_FILE"].rpartition("/")
+    mounted = {mount["mountPath"]: mount["name"] for mount in container_of("serve")["volumeMounts"]}
+    assert "secret" in {volume["name"]: volume for volume in pod["volumes"]}[mounted[folder]]
+
+
+def test_a_server_that_is_busy_in_its_one_thread_has_the_autoscaler_start_more() -> None:
+    (metric,) = manifests()["HorizontalPodAutoscaler/serve"]["spec"]["metrics"]
+    acts_above = 1.1 * metric["resource"]["target"]["averageUtilization"] / 100  # 10 % is Kubernetes' tolerance
+    assert acts_above * float(container_of("serve")["resources"]["requests"]["cpu"]) <= 0.7  # of the core that it takes
+
+
+def test_the_records_server_does_not_start_without_a_place_for_rows_and_files() -> None:
+    required = {
+        each["name"]: each["valueFrom"]["secretKeyRef"] for each in container_of("mlflow")["env"] if "valueFrom" in each
+    }
+    names = ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_ARTIFACTS_DESTINATION")
+    assert required == {name: {"name": "gradus-record", "key": name} for name in names}  # none is optional
+
+
+def test_every_secret_of_the_manifests_is_told_of_with_its_keys() -> None:
+    files = [*(K8S / "base").glob("*.yaml"), *POOLS]
+    text = "".join(path.read_text(encoding="utf-8") for path in files if path.stem != "kustomization")
+    named = {*re.findall(r"secretRef: {name: ([\w-]+)}|secretName: ([\w-]+)|credentials: {name: ([\w-]+)", text)}
+    told = (ROOT / "docs/scale.md").read_text(encoding="utf-8")
+    rows = {*re.findall(r"^\| `(gradus[\w-]*)` \|", told, flags=re.MULTILINE)}
+    assert {name for found in named for name in found if name} | {"gradus"} == rows
+
+
 def test_whatever_no_policy_names_is_closed() -> None:
     closed = manifests()["NetworkPolicy/closed"]["spec"]
     assert closed == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
@@ -171,6 +210,90 @@ def test_images_start_from_a_named_digest_and_end_without_root(path: Path) -> No
         word for line in lines if line.startswith("COPY ") and "--from" not in line for word in line.split()[1:-1]
     ]
     assert all((ROOT / word).exists() for word in copied if not word.startswith("--"))
+
+
+IGNORED = (DOCKER / "serve.Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+
+
+def sent(path: str) -> bool:
+    """Whether a file of the project's folder reaches the server's image: the last pattern that matches decides."""
+    is_sent = True
+    for line in (line for line in IGNORED if line and not line.startswith("#")):
+        parts = line.removeprefix("!").replace("**/", "\0").split("*")
+        pattern = "[^/]*".join(re.escape(part).replace("\0", "(?:.*/)?") for part in parts)
+        if re.fullmatch(rf"{pattern}(?:/.*)?", path):
+            is_sent = line.startswith("!")
+    return is_sent
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("params/workloads/triage.yaml", True), ("models/nano/config.json", True), ("sums.py", True),
+        ("scorers/deep/rules.py", True), ("state/up/logins.json", False), ("state/serving/salt", False),
+        ("state/retrain/1/sums.py", False), ("data/mine/rows.csv", False), ("artifacts/x/model.safetensors", False),
+        (".env", False), (".git/config", False), (".dvc/config.local", False), (".venv/lib/x.py", False),
+        ("venv/lib/python3.11/site-packages/x/y.py", False), ("components/errors.py", False), ("notes.md", False),
+    ],
+)  # fmt: skip
+def test_the_servers_image_has_settings_models_and_own_modules_and_neither_rows_nor_secrets(
+    path: str, expected: bool
+) -> None:
+    assert sent(path) is expected
+
+
+def test_a_prompt_and_a_scorer_of_ones_own_are_served_from_what_the_image_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project").mkdir()
+    for folder in ("params", "models"):
+        shutil.copytree(ROOT / folder, tmp_path / "project" / folder)
+    settings = tmp_path / "project/params/workloads/triage.yaml"
+    workload = yaml.safe_load(settings.read_text(encoding="utf-8"))
+    workload["scorer"]["weighted"] = {"own_rules:Nothing": 1.0}
+    settings.write_text(yaml.safe_dump(workload), encoding="utf-8")
+    own = "class Nothing:\n    def __init__(self, schema): ...\n    def score(self, example, completion): ...\n"
+    (tmp_path / "project/own_rules.py").write_text(own, encoding="utf-8")
+    image = tmp_path / "image"
+    for path in sorted((tmp_path / "project").rglob("*")):
+        name = path.relative_to(tmp_path / "project")
+        if path.is_file() and sent(name.as_posix()):
+            (image / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, image / name)
+    lines = (DOCKER / "serve.Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert "COPY --chown=10001:10001 . /project" in lines
+    (environment,) = [line for line in lines if line.startswith("ENV ")]
+    assert "PYTHONPATH=/project" in environment.split()
+    monkeypatch.chdir(image)
+    monkeypatch.syspath_prepend(image)
+    run = Run.of("triage", "nano")
+    assert (image / run.profile.model.path / "model.safetensors").is_file()
+
+
+def test_a_project_can_build_its_servers_image() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["gradus"]["project"]
+    names = ("infra/docker/serve.Dockerfile", "infra/docker/serve.Dockerfile.dockerignore")
+    assert {*names} <= {*listed} and all(name in (ROOT / "MANIFEST.in").read_text(encoding="utf-8") for name in names)
+
+
+def test_prefects_pages_are_copied_to_where_compose_lets_it_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import prefect
+    from prefect.server.api.server import create_ui_app
+    from prefect.settings import PREFECT_UI_STATIC_DIRECTORY, temporary_settings
+    from starlette.testclient import TestClient
+
+    service = yaml.safe_load((ROOT / "infra/compose.yaml").read_text(encoding="utf-8"))["services"]["prefect"]
+    to = service["environment"]["PREFECT_UI_STATIC_DIRECTORY"]
+    assert service["read_only"] and any(to.startswith(f"{folder}/") for folder in service["tmpfs"])
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages/index.html").write_text("Approve?", encoding="utf-8")
+    monkeypatch.setattr(prefect, "__ui_static_path__", tmp_path / "pages")
+    monkeypatch.setattr(prefect, "__ui_v2_static_path__", tmp_path / "none")
+    with temporary_settings({PREFECT_UI_STATIC_DIRECTORY: str(tmp_path / "ui")}):
+        assert TestClient(create_ui_app(ephemeral=False)).get("/").text == "Approve?"
+    assert (tmp_path / "ui/v1/index.html").is_file()
 
 
 def test_what_compose_starts_has_no_image_and_no_password_by_default() -> None:
@@ -230,10 +353,8 @@ def allowed_hosts(place: str) -> list[str]:
     if place == "compose":
         services = yaml.safe_load((ROOT / "infra/compose.yaml").read_text(encoding="utf-8"))["services"]
         return services["mlflow"]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
-    container = manifests()["Deployment/mlflow"]["spec"]["template"]["spec"]["containers"][0]
-    return {variable["name"]: variable["value"] for variable in container["env"]}["MLFLOW_SERVER_ALLOWED_HOSTS"].split(
-        ","
-    )
+    given = {each["name"]: each.get("value", "") for each in container_of("mlflow")["env"]}
+    return given["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ from components.training.checkpoints import read_state
 OWN_CODE = ("components", "flows", "monitoring")
 SETTINGS = ("params", ".dvcignore", ".gitignore", ".dvc/config")
 CARRIED = ("url", "endpointurl", "region", "use_ssl", "ssl_verify")  # settings of a remote; none is a secret
+PASSED = ("GRADUS_MLFLOW_PARENT", "HF_HUB_OFFLINE", "GRADUS_DEBUG")  # variables, as they are here
+ADDRESSES = ("OPENAI_BASE_URL", "GRADUS_VLLM_SERVER", "HF_ENDPOINT")  # without them a pod asks somebody else
 NAME = "carried"
 OURS, ARCHIVES, WORK = "gradus", "archives", "work"  # our folder in the remote, and its subfolders
 OWN, BESIDE = "own", "beside"  # a stage's work folder, and files beside it that all stages of a run share
@@ -294,7 +296,17 @@ def key_of(repo: Any, run: Run, name: str) -> str:
 
 
 def environment_of(commit: str, settings: str) -> dict[str, str]:
-    """The environment variables that a stage elsewhere is given, none of them secret."""
-    passed = ("GRADUS_MLFLOW_PARENT", "HF_HUB_OFFLINE", "GRADUS_DEBUG")
-    kept = {name: os.environ[name] for name in passed if os.environ.get(name)}
+    """The environment variables that a stage elsewhere is given, none of them secret.
+
+    Raises:
+        ConfigError: An address among them contains a login or a query.
+    """
+    kept = {name: os.environ[name] for name in (*PASSED, *ADDRESSES) if os.environ.get(name)}
+    for name in ADDRESSES:
+        parts = urlsplit(kept.get(name, ""))
+        if "@" in parts.netloc or parts.query:
+            raise ConfigError(
+                f"expected the address in {name} without a login and a query, which would travel with it, found one of "
+                f"{parts.scheme}://{parts.hostname or ''}{parts.path} with them; keys come from the pool's Secret"
+            )
     return {**kept, "GRADUS_COMMIT": commit, "GRADUS_DVC_REMOTE": settings}

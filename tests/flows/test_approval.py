@@ -15,7 +15,7 @@ from components.stages.run import Run
 from monitoring.canary import Judged
 
 pytestmark = pytest.mark.slow
-VERSION = Version(7, "grpo", "model", "short", Path())
+CHAMPION, VERSION = Version(3, "sft", "model", "short", Path()), Version(7, "grpo", "model", "short", Path())
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,7 +44,7 @@ def asked(words: dict[str, Any]) -> Judged | None:
 
     @flow
     def release() -> list[Judged | None]:
-        return [refused(run, VERSION)]
+        return [refused(run, VERSION, CHAMPION)]
 
     result: list[Judged | None] = []
     thread = threading.Thread(target=lambda: result.extend(release()))
@@ -79,7 +79,7 @@ def test_where_nobody_answers_the_version_waits_and_what_called_the_release_goes
 
     @flow
     def release() -> Judged | None:
-        return refused(run, VERSION)
+        return refused(run, VERSION, CHAMPION)
 
     @flow
     def retrain() -> Judged | None:

@@ -1,6 +1,7 @@
 """`gradus serve`, as a person runs it: on what a climb registered, killed in the middle, started again."""
 
 import json
+import logging
 import socket
 from typing import Any
 
@@ -9,6 +10,7 @@ import openai
 import pytest
 
 from components.records import Trace
+from flows.serve import warn_of_a_pods_folder
 from monitoring.lake import Lake
 from tests.flows.conftest import Project, wait_until
 from tests.flows.test_resume import started
@@ -49,3 +51,22 @@ def test_listening_beyond_this_machine_needs_keys(climbed: Project) -> None:
     result = climbed.call("flows.cli", "serve", "triage", "--host", "0.0.0.0")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("gradus: --host 0.0.0.0: expected API keys in GRADUS_API_KEYS")
+
+
+SHARED = {"GRADUS_LAKE": "s3://bucket/lake", "GRADUS_SALT_FILE": "/keys/salt"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "warnings"),
+    [
+        ({}, []),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, ["The lake is a folder in this pod", "The salt is this pod's own"]),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1", **SHARED}, []),
+    ],
+)
+def test_a_server_in_a_pod_says_what_lies_in_the_pods_own_folder(
+    caplog: pytest.LogCaptureFixture, environment: dict[str, str], warnings: list[str]
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        warn_of_a_pods_folder(environment)
+    assert [message.partition(" (")[0] for message in caplog.messages] == warnings

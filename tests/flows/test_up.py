@@ -197,7 +197,7 @@ def test_a_taken_port_is_one_sentence_and_nothing_is_started(project: Project) -
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == (
         f"gradus: expected a free port for mlflow, found {ports['mlflow']} taken; "
-        f"choose another: make up MLFLOW_PORT={ports['mlflow'] + 1}\n"
+        f"choose another: gradus up triage --mlflow-port {ports['mlflow'] + 1}\n"
     )
     assert Machine(project, ports).processes() == [] and not (project.folder / "state/up/services.json").exists()
 
@@ -218,7 +218,7 @@ def test_up_asks_for_the_records_database_though_clients_were_to_ask_a_server(
 
 
 def test_where_nothing_is_up_status_and_down_say_so(project: Project) -> None:
-    for command, said in (("status", "Nothing is up; make up starts it.\n"), ("down", "Nothing was up.\n")):
+    for command, said in (("status", "Nothing is up; gradus up WORKLOAD starts it.\n"), ("down", "Nothing was up.\n")):
         result = project.call("flows.cli", command)
         assert (result.returncode, result.stdout, result.stderr) == (0, said, "")
 

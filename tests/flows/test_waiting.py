@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from prefect.exceptions import FlowPauseTimeout
 
 from components.errors import RegistryError
@@ -81,7 +82,29 @@ def ask(monkeypatch: pytest.MonkeyPatch, answer: Callable[[], release.Approval])
         return answer()
 
     monkeypatch.setattr(release, "pause_flow_run", pause)
+    monkeypatch.setattr(release, "without_pages", lambda: False)
     return waited
+
+
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch, *, terminal: bool, typed: str = "") -> list[str]:
+    """Have Prefect's server be that of a single command, and a person type these words; the questions shown."""
+    shown, words = list[str](), typed.split()
+
+    def prompt(text: str, **_: Any) -> str:
+        shown.append(text)
+        if not words:
+            raise typer.Abort
+        return words.pop(0)
+
+    def refuse(**_: Any) -> None:
+        raise AssertionError("expected no wait for pages that nobody sees")
+
+    monkeypatch.setattr(release, "without_pages", lambda: True)
+    monkeypatch.setattr(release, "pause_flow_run", refuse)
+    for stream in ("stdin", "stderr"):
+        monkeypatch.setattr(getattr(release.sys, stream), "isatty", lambda: terminal)
+    monkeypatch.setattr(release.typer, "prompt", prompt)
+    return shown
 
 
 def settings(run: Run, hours: float = 1.0, labelled: float = 0.1, **routing: Any) -> Run:
@@ -238,6 +261,47 @@ def test_whom_nobody_approves_or_refuses_for_a_week_stays_the_candidate(
     assert said.reasons == ("Nobody approved or refused it within 168 hours; gradus release triage asks again.",)
     assert waited == [7 * 24 * 3600]
     assert registry.named == {"champion": 1, "candidate": 2}
+
+
+@pytest.mark.parametrize(("url", "without"), [(None, True), ("http://127.0.0.1:4200/api", False)])
+def test_a_server_that_no_setting_names_is_a_single_commands(url: str | None, without: bool) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: url}):
+        assert release.without_pages() is without
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_where_prefect_has_no_pages_and_nobody_is_at_a_terminal_the_candidate_waits_and_says_for_what(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, closed: bool
+) -> None:
+    shown = at_a_terminal(monkeypatch, terminal=False)
+    if closed:
+        monkeypatch.setattr(release.sys, "stdin", None)
+    said = release.release.fn("triage")
+    assert said.decision == "waiting" and "release/triage" in said.reasons[0] and "PREFECT_API_URL" in said.reasons[0]
+    assert shown == [] and registry.named == {"champion": 1, "candidate": 2}
+
+
+@pytest.mark.parametrize(
+    ("typed", "ending", "named"),
+    [
+        ("yes", ("waiting", "more"), {"champion": 1, "canary": 2}),
+        ("perhaps No", ("withdrawn", "Not approved: no comment."), {"champion": 1}),
+        ("later", ("waiting", "gradus release triage asks again."), {"champion": 1, "candidate": 2}),
+        ("", ("waiting", "gradus release triage asks again."), {"champion": 1, "candidate": 2}),
+    ],
+)
+def test_where_prefect_has_no_pages_the_terminal_asks(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, typed: str, ending: tuple[str, str], named: dict[str, int]
+) -> None:
+    shown = at_a_terminal(monkeypatch, terminal=True, typed=typed)
+    said = release.release.fn("triage")
+    assert said.decision == ending[0] and said.reasons[0].endswith(ending[1]) and registry.named == named
+    assert len(shown) == max(1, len(typed.split()))
+    assert {question.partition("?")[0] for question in shown} == {
+        "Release version 2 (grpo) in the place of version 1 (grpo)"
+    }
 
 
 def test_a_canary_is_asked_for_once_and_one_that_was_made_by_hand_too(

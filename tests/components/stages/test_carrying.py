@@ -18,6 +18,7 @@ from components.stages.carrying import (
     Remote,
     attach,
     digest_of,
+    environment_of,
     packed,
     remote_settings,
     travelling,
@@ -220,6 +221,34 @@ def test_a_remote_whose_address_has_a_password_is_refused_without_showing_it(rep
     with Repo(repo.root_dir) as again, pytest.raises(ConfigError, match="without a password") as refusal:
         remote_settings(again)
     assert "hid" not in str(refusal.value) and "there/x" in str(refusal.value)
+
+
+def test_a_stage_elsewhere_asks_the_same_servers_as_one_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    addresses = {
+        "OPENAI_BASE_URL": "https://llm.example/v1", "GRADUS_VLLM_SERVER": "http://vllm:8000",
+        "HF_ENDPOINT": "https://models.example",
+    }  # fmt: skip
+    for name in addresses:
+        monkeypatch.delenv(name, raising=False)
+    assert not environment_of("c", "{}").keys() & addresses.keys()
+    for name, address in addresses.items():
+        monkeypatch.setenv(name, address)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-hidden")
+    given = environment_of("c", "{}")
+    assert given.items() >= {**addresses, "GRADUS_COMMIT": "c", "GRADUS_DVC_REMOTE": "{}"}.items()
+    assert "sk-hidden" not in given.values()
+
+
+@pytest.mark.parametrize("name", ["OPENAI_BASE_URL", "GRADUS_VLLM_SERVER"])
+@pytest.mark.parametrize(
+    "address",
+    ["https://me:hidden@llm.example/v1", "https://hidden@llm.example/v1", "https://llm.example/v1?key=hidden"],
+)
+def test_an_address_with_a_secret_travels_nowhere(monkeypatch: pytest.MonkeyPatch, name: str, address: str) -> None:
+    monkeypatch.setenv(name, address)
+    with pytest.raises(ConfigError, match=f"expected the address in {name} without a login and a query") as refusal:
+        environment_of("c", "{}")
+    assert "hidden" not in str(refusal.value) and "llm.example/v1" in str(refusal.value)
 
 
 def test_a_project_without_a_remote_is_told_how_to_get_one(tmp_path: Path) -> None:
