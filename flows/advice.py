@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.production import Profile, Workload
+from flows.production import LadderName, Profile, Workload
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,6 +24,7 @@ WIDTH = 120
 def advise_workload(
     workload: Workload,
     profile: Profile = "nano",
+    ladder: LadderName = None,
     trial: Annotated[
         int | None, typer.Option(min=0, help="Demonstrations of the largest trial training; 0 trains nothing.")
     ] = None,
@@ -38,7 +39,7 @@ def advise_workload(
     from components.stages.advise import advise_run
     from components.stages.run import Run, git_commit
 
-    run = Run.of(workload, profile)
+    run = Run.of(workload, profile, ladder)
     params = run.advice if trial is None else run.advice.model_copy(update={"trial_demonstrations": trial})
     tags = {"run": run.name, "stage": "advise", "git_commit": git_commit()}
     with open_run(run.workload.name, f"{run.name}/advise", tags) as tracker:
@@ -46,8 +47,8 @@ def advise_workload(
     _print(advice_table(given))
     _print(ways_table(given))
     typer.echo(given.headline)
-    if ladder := given.evidence.at_hand.ladders.get(given.choice.rung):
-        typer.echo(f"  Next: gradus run {workload} --profile {profile} --ladder {ladder}")
+    if following := given.evidence.at_hand.ladders.get(given.choice.rung):
+        typer.echo(f"  Next: gradus run {workload} --profile {profile} --ladder {following}")
     for line in (*given.define, *given.changes):
         typer.echo(f"  {line}")
 
@@ -56,6 +57,7 @@ def advise_workload(
 def account_for(
     workload: Workload,
     profile: Profile = "nano",
+    ladder: LadderName = None,
     calls: Annotated[int | None, typer.Option(min=1, help="Calls a year, in place of the workload's.")] = None,
 ) -> None:
     """Show each rung's cost for a call, a right call and a year, what was spent on it, and when it has paid back.
@@ -67,7 +69,7 @@ def account_for(
     from components.stages.economics import account
     from components.stages.run import Run
 
-    run = Run.of(workload, profile)
+    run = Run.of(workload, profile, ladder)
     if calls is not None:
         traffic = run.workload.traffic.model_copy(update={"calls_per_year": calls})
         run = replace(run, workload=run.workload.model_copy(update={"traffic": traffic}))
@@ -114,17 +116,19 @@ def reproduce_version(
 
 def advice_table(advice: "Advice") -> "Table":
     """A table of the evidence."""
+    from rich.markup import escape
     from rich.table import Table
 
     title = f"{advice.workload}: {advice.evidence.standing.name} stands"
     shown = Table("question", "what was found", "so", title=title)
     for line in advice.table:
-        shown.add_row(line.question, line.finding, line.reading)
+        shown.add_row(*map(escape, (line.question, line.finding, line.reading)))
     return shown
 
 
 def ways_table(advice: "Advice") -> "Table":
     """All options, the cheapest first: expected gain, what each takes, and why it is advised or not."""
+    from rich.markup import escape
     from rich.table import Table
 
     from components.advice.words import points, taking
@@ -137,9 +141,8 @@ def ways_table(advice: "Advice") -> "Table":
         advised = way.rung == advice.choice.rung
         verdict = f"advised: {way.speaks}" if advised else way.against or way.speaks
         gain = "–" if way.gain is None else points(way.gain)
-        shown.add_row(
-            way.label, gain, taking(way.takes), verdict, style="bold" if advised else "dim" * bool(way.against)
-        )
+        row = map(escape, (way.label, gain, taking(way.takes), verdict))
+        shown.add_row(*row, style="bold" if advised else "dim" * bool(way.against))
     return shown
 
 

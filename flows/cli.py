@@ -6,6 +6,7 @@ No command decides anything. Heavy libraries are imported inside the commands, s
 import logging
 import os
 import signal
+import sys
 import traceback
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from components.data.texts import visible
 from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
 from components.stages.environment import straightened
 from components.stages.storage import apply, attach_data, refuse_absent, storage
@@ -26,7 +28,7 @@ from flows.logins import temporary_prefect
 from flows.machine import machine
 from flows.new import new
 from flows.place import refuse_unusable_path, refuse_without_repository
-from flows.production import prefect_home, production
+from flows.production import LadderName, Profile, Workload, prefect_home, production
 from flows.retention import retention
 from flows.trust import trust
 from flows.verdicts import verdicts
@@ -110,11 +112,9 @@ def _environment_defaults(project: Path) -> dict[str, str]:
 
 @app.command("run", epilog="Example: [bold]gradus run triage --profile nano[/]")
 def climb_ladder(
-    workload: Annotated[str, typer.Argument(help="Name of a workload under params/workloads/.")],
-    profile: Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")] = "nano",
-    ladder: Annotated[
-        str | None, typer.Option(help="Name of a ladder under params/ladders/; else the run's own, usually `standard`.")
-    ] = None,
+    workload: Workload,
+    profile: Profile = "nano",
+    ladder: LadderName = None,
     alias: Annotated[
         Literal["champion", "candidate"],
         typer.Option(help="What the winner becomes if it replaces a champion; a candidate waits for gradus release."),
@@ -173,9 +173,9 @@ def climb_ladder(
 
 @app.command("graph", epilog="Example: [bold]gradus graph triage --profile nano[/]")
 def derive_graph(
-    workload: Annotated[str, typer.Argument(help="Name of a workload under params/workloads/.")],
-    profile: Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")] = "nano",
-    ladder: Annotated[str | None, typer.Option(help="Name of a ladder under params/ladders/.")] = None,
+    workload: Workload,
+    profile: Profile = "nano",
+    ladder: LadderName = None,
 ) -> None:
     """Write what DVC runs for a run, from its settings: runs/RUN/dvc.yaml, for those who call DVC themselves."""
     from components.stages.graph import write_graph
@@ -274,6 +274,8 @@ def main() -> None:
     Anything else is a defect and keeps its traceback.
     """
     os.umask(0o077)  # production's data, the record and the models are readable only by their owner
+    if Path("params").is_dir() and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # a project's own code is found as its stages find it, by `python -m`
     try:
         refuse_unusable_path(Path.cwd())
         app()
@@ -282,7 +284,7 @@ def main() -> None:
             raise SystemExit(EXIT_CODE_ERROR) from None
         if os.environ.get("GRADUS_DEBUG") == "1":
             traceback.print_exc()
-        typer.echo(f"gradus: {error}", err=True)
+        typer.echo(f"gradus: {visible(str(error), indent='')}", err=True)  # it may name what is in somebody's file
         raise SystemExit(EXIT_CODE_ERROR) from None
 
 

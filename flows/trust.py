@@ -4,10 +4,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from flows.production import Profile, Workload, prefect_home
+from flows.production import LadderName, Profile, Workload, prefect_home
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
     from components.evaluation.certificate import Certificate
+    from components.evaluation.label_audit import Suspect
     from components.stages.run import Run
 
 trust = typer.Typer(add_completion=False)
@@ -15,7 +20,7 @@ SHOWN = 10  # suspects
 
 
 @trust.command("certify", epilog="Example: [bold]gradus certify triage[/]")
-def certify_scorer(workload: Workload, profile: Profile = "nano") -> None:
+def certify_scorer(workload: Workload, profile: Profile = "nano", ladder: LadderName = None) -> None:
     """Test the workload's scorer: how often it errs, what it overlooks, which cheap tricks it rewards.
 
     People's labels in data/WORKLOAD/labels.jsonl come first ({"example_id" or "input", "answer", "right", "annotator"}
@@ -28,7 +33,7 @@ def certify_scorer(workload: Workload, profile: Profile = "nano") -> None:
     from components.stages.certify import tried_on
     from components.stages.run import Run
 
-    run = Run.of(workload, profile)
+    run = Run.of(workload, profile, ladder)
     _make(run, "certify", tried_on(run))
     certificate = read_record(certificate_file(run), Certificate)
     _show(certificate)
@@ -38,28 +43,39 @@ def certify_scorer(workload: Workload, profile: Profile = "nano") -> None:
 
 
 @trust.command("audit", epilog="Example: [bold]gradus audit triage[/]")
-def audit_demonstrations(workload: Workload, profile: Profile = "nano") -> None:
+def audit_demonstrations(workload: Workload, profile: Profile = "nano", ladder: LadderName = None) -> None:
     """Find demonstrations that look wrong, and list them for people to review.
 
     Models that have not seen a demonstration say how likely its values are; no reference is read.
     """
     from rich.console import Console
-    from rich.table import Table
 
     from components.evaluation.label_audit import Audit, Suspect
     from components.records import read_jsonl, read_record
     from components.stages.audit import audit_folder, in_words
     from components.stages.run import Run
 
-    run = Run.of(workload, profile)
+    run = Run.of(workload, profile, ladder)
     _make(run, "audit", [])
     folder = audit_folder(run)
-    table = Table("example", "field", "demonstration", "likelier", "wrong")
-    for suspect in read_jsonl(folder / "suspects.jsonl", Suspect)[:SHOWN]:
-        table.add_row(suspect.example_id, suspect.field, suspect.value, suspect.suggested, f"{suspect.probability:.0%}")
+    table = suspects_table(read_jsonl(folder / "suspects.jsonl", Suspect)[:SHOWN])
     Console(width=max(120, Console().width)).print(table)
     typer.echo(in_words(read_record(folder / "audit.json", Audit)))
     typer.echo(f"For review: {folder / 'suspects.csv'}")
+
+
+def suspects_table(suspects: "Sequence[Suspect]") -> "Table":
+    """A row for each demonstration that looks wrong."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from components.data.texts import visible
+
+    table = Table("example", "field", "demonstration", "likelier", "wrong")
+    for suspect in suspects:
+        words = (suspect.example_id, suspect.field, suspect.value, suspect.suggested, f"{suspect.probability:.0%}")
+        table.add_row(*(escape(visible(word)) for word in words))
+    return table
 
 
 def _make(run: "Run", stage: str, rungs: list[str]) -> None:
@@ -84,6 +100,7 @@ def _make(run: "Run", stage: str, rungs: list[str]) -> None:
 def _show(certificate: "Certificate") -> None:
     """Print a certificate as a table."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     title = f"{certificate.workload}: labels {certificate.source}"
@@ -95,13 +112,14 @@ def _show(certificate: "Certificate") -> None:
     shares |= {f"lower with {field} wrong": share for field, share in certificate.sensitive.items()}
     for name, share in shares.items():
         if share is not None:
-            table.add_row(name, f"{share.value:.1%}", f"{share.low:.1%} to {share.high:.1%}", f"{share.n:,}")
+            table.add_row(escape(name), f"{share.value:.1%}", f"{share.low:.1%} to {share.high:.1%}", f"{share.n:,}")
     for name, trick in certificate.exploits.items():
         passed = trick.passed
-        table.add_row(f"trick {name}: mean value", f"{trick.value:.2f}", f"{passed.value:.0%} pass", f"{passed.n:,}")
+        row = (f"trick {name}: mean value", f"{trick.value:.2f}", f"{passed.value:.0%} pass", f"{passed.n:,}")
+        table.add_row(*map(escape, row))
     console = Console(width=max(120, Console().width))
     console.print(table)
     if certificate.kappa is not None:
         console.print(f"Cohen's kappa with the labels {certificate.kappa:.2f}.")
     for reason in certificate.reasons:
-        console.print(f"Below the floor: {reason}.")
+        console.print(f"Below the floor: {escape(reason)}.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flows.production import Profile, Workload
+from flows.production import LadderName, Profile, Workload
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,6 +23,7 @@ def compare_two(
     before: Annotated[str, typer.Argument(help="A rung, a prompt, a version's number, or an alias.")],
     after: Annotated[str, typer.Argument(help="Another one, whose changes are shown.")],
     profile: Profile = "nano",
+    ladder: LadderName = None,
     split: Annotated[Literal["dev", "test"], typer.Option(help="The split whose examples are compared.")] = "test",
     examples: Annotated[int, typer.Option(min=0, help="How many fixed and how many broken examples are shown.")] = 3,
     json_out: Annotated[Path | None, typer.Option(help="Also write everything, all examples, to this file.")] = None,
@@ -38,7 +39,7 @@ def compare_two(
     from components.stages.run import Run
     from components.stages.versions import compare_versions
 
-    comparison = compare_versions(Run.of(workload, profile), (before, after), split)
+    comparison = compare_versions(Run.of(workload, profile, ladder), (before, after), split)
     console = Console(width=max(120, Console().width))
     typer.echo(sentence(comparison))
     if comparison.slices:
@@ -55,6 +56,7 @@ def compare_two(
 def replay_gate(
     workload: Workload,
     profile: Profile = "nano",
+    ladder: LadderName = None,
     file: Annotated[Path | None, typer.Option(help="A gate.json; by default that of the run's last climb.")] = None,
 ) -> None:
     """Make the gate's decisions again from their stored numbers and settings; ends with code 1 if one differs.
@@ -67,7 +69,7 @@ def replay_gate(
     from components.stages.gate import replayed
     from components.stages.run import Run
 
-    path = file or Run.of(workload, profile).folder / "gate" / "gate.json"
+    path = file or Run.of(workload, profile, ladder).folder / "gate" / "gate.json"
     pairs = replayed(path)
     Console(width=max(120, Console().width)).print(replay_table(pairs))
     if any(kept != again for kept, again in pairs):
@@ -91,6 +93,8 @@ def slice_table(comparison: "VersionComparison") -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
+    from components.data.texts import visible
+
     table = Table(title="By slice, the worst first", title_justify="left")
     table.add_column("slice")
     for heading in ("examples", "fixed", "broken", "points", "95 % interval", "p (Holm)"):
@@ -98,7 +102,7 @@ def slice_table(comparison: "VersionComparison") -> "Table":
     for part in sorted(comparison.slices, key=lambda slice_: slice_.delta):
         worse = part.delta < 0 and part.adjusted_p < 0.05
         table.add_row(
-            escape(part.name), f"{part.n:,}", str(part.fixed), str(part.broken), f"{100 * part.delta:+.1f}",
+            escape(visible(part.name)), f"{part.n:,}", str(part.fixed), str(part.broken), f"{100 * part.delta:+.1f}",
             f"{100 * part.low:+.1f} to {100 * part.high:+.1f}", f"{part.adjusted_p:.2g}",
             style="bold red" if worse else None,
         )  # fmt: skip
@@ -107,9 +111,11 @@ def slice_table(comparison: "VersionComparison") -> "Table":
 
 def as_text(answer: "ChangedAnswer") -> str:
     """A fixed or broken example as text."""
+    from components.data.texts import visible
+
     lines = ["\n".join(answer.input.values()), f"before:    {answer.before}", f"after:     {answer.after}"]
     lines = [*lines, f"reference: {answer.reference}"]
-    return f"{answer.example_id}\n" + "\n".join(f"  {_short(line)}" for line in lines)
+    return f"{visible(answer.example_id)}\n" + "\n".join(f"  {_short(line)}" for line in lines)
 
 
 def replay_table(pairs: "list[tuple[Verdict, Verdict]]") -> "Table":
@@ -134,5 +140,7 @@ def _number(value: float | None) -> str:
 
 
 def _short(text: str) -> str:
-    flat = text.replace("\n", "\n  ")
+    from components.data.texts import visible
+
+    flat = visible(text)
     return flat if len(flat) <= MOST_CHARACTERS else flat[:MOST_CHARACTERS].rstrip() + " …"

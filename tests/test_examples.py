@@ -1,7 +1,10 @@
 """The examples run as their pages say, through the data and the honest floor."""
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,3 +63,12 @@ def test_the_example_runs_through_data_and_classical(example: str, project: Path
 def test_stages_that_score_depend_on_the_examples_scorer(project: Path) -> None:
     run = prepared((ROOT / "examples/own-scorer/README.md").read_text(encoding="utf-8"), project)
     assert {node.command[0] for node in nodes(run) if "sums.py" in node.deps} == {"rung", "certify", "answer"}
+
+
+def test_the_command_finds_a_module_in_the_projects_folder(project: Path) -> None:
+    prepared((ROOT / "examples/own-scorer/README.md").read_text(encoding="utf-8"), project)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [Path(sys.executable).with_name("gradus"), "graph", "orders"]
+    written = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (written.returncode, written.stderr) == (0, "")
+    assert "sums.py" in Path(written.stdout.strip()).read_text(encoding="utf-8")

@@ -2,6 +2,10 @@
 
 from collections.abc import Callable
 
+from rich.console import Console
+
+from components.evaluation.label_audit import Suspect
+from flows.trust import suspects_table
 from tests.flows.conftest import RUN, Project
 
 
@@ -34,3 +38,14 @@ def test_a_certificate_can_be_made_before_anything_is_trained(make_project: Call
     assert done.returncode == 0, done.stderr
     assert "There is no rung classical yet" in done.stderr
     assert "answer of" not in (project.artifacts / "certificate" / "certificate.json").read_text(encoding="utf-8")
+
+
+def test_fields_and_values_with_brackets_are_shown_as_they_are() -> None:
+    shown = ("tags[late]", "[red]true", "[/b] text")
+    suspect = Suspect(
+        example_id="a", field=shown[0], value=shown[1], suggested=shown[2], probability=0.9, reason="r", text="t"
+    )
+    console = Console(width=120, record=True)
+    console.print(suspects_table([suspect]))
+    printed = console.export_text()
+    assert all(text in printed for text in shown)
