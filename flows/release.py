@@ -101,8 +101,8 @@ def approved(run: Run, version: Version) -> bool:
 def refused(run: Run, version: Version, champion: Version) -> Judged | None:
     """Ask a person; None if they approve. While nobody answers, or can be asked, the version waits."""
     question = (
-        f"Release version {version.number} ({version.method}) in the place of version {champion.number} "
-        f"({champion.method})? gradus compare {run.workload.name} {champion.number} {version.number} shows both."
+        f"Release version {version.number} in the place of version {champion.number}? "
+        f"gradus compare {run.workload.name} {champion.number} {version.number} shows both."
     )
     said = asked_here(run, question) if without_pages() else asked_in_pages(run, question)
     if isinstance(said, str):

@@ -31,7 +31,8 @@ LABELS = {
 }  # fmt: skip
 INPUTS = {"text", "input", "prompt", "question", "query", "message", "body", "content", "utterance", "document"}
 _MOST_NOTATION = 20_000  # characters of a list or object in Python's notation
-_STRING = re.compile(r"'(?:[^'\\]|\\.)*'" r'|"(?:[^"\\]|\\.)*"', re.DOTALL)
+# One that never ends is one to the end of the text, or each of its quotes would be searched to there.
+_STRING = re.compile(r"'(?:[^'\\]|\\.)*+(?:'|\\?\Z)" r'|"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _IN_TEXT = 0.8  # share of values in the text from which they count as copied from it
 
 

@@ -300,7 +300,7 @@ def test_where_prefect_has_no_pages_the_terminal_asks(
     assert said.decision == ending[0] and said.reasons[0].endswith(ending[1]) and registry.named == named
     assert len(shown) == max(1, len(typed.split()))
     assert {question.partition("?")[0] for question in shown} == {
-        "Release version 2 (grpo) in the place of version 1 (grpo)"
+        "Release version 2 in the place of version 1?"
     }
 
 
