@@ -299,9 +299,7 @@ def test_where_prefect_has_no_pages_the_terminal_asks(
     said = release.release.fn("triage")
     assert said.decision == ending[0] and said.reasons[0].endswith(ending[1]) and registry.named == named
     assert len(shown) == max(1, len(typed.split()))
-    assert {question.partition("?")[0] for question in shown} == {
-        "Release version 2 in the place of version 1?"
-    }
+    assert {question.partition("?")[0] for question in shown} == {"Release version 2 in the place of version 1"}
 
 
 def test_a_canary_is_asked_for_once_and_one_that_was_made_by_hand_too(
