@@ -19,7 +19,7 @@ def candidate(
     source: str = "corrected",
     moved: bool = False,
     reviewed: bool = True,
-    sender: str = "",
+    sender: str | None = "",
     drawn: bool = False,
 ) -> Candidate:
     text = text or f"{number * 7919 % 9973} parcels of customer {number} are still at {number * 31} Main Street"
