@@ -12,6 +12,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from components.errors import EXIT_CODE_STOPPED, ConfigError, GradusError
+from components.stages.__main__ import STARTER
 from components.stages.graph import RUNS, StageNode, nodes
 from components.stages.run import Run
 
@@ -46,6 +47,7 @@ def reproduce(run: Run, name: str) -> None:
     from dvc.repo import Repo
     from dvc.stage.exceptions import StageCmdFailedError
 
+    os.environ[STARTER] = str(os.getpid())
     quiet()
     try:
         with Repo(".") as repo:

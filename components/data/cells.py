@@ -86,24 +86,21 @@ def columns_of(source: Source, inputs: Collection[str] = ()) -> dict[str, Column
         column = Column(name, [cell(row.get(name)) for table in source.parts.values() for row in table.rows])
         column.unsaved = any(name in table.unsaved for table in source.parts.values())
         is_written = source.roles.get(name) == "answer"
-        if name not in inputs and column.plain not in INPUTS:
-            _parse_all(column)
-        column.values = _parsed(column.values, mostly=is_written or column.plain in ANSWERS)
+        _parse_all(column, python=name not in inputs and column.plain not in INPUTS)
+        if is_written or column.plain in ANSWERS:
+            column.values = _mostly_parsed(column.values)
         if not is_written and not names_labels(column):
             column.values = without_nothing(column.values)
         by_name[name] = column
     return by_name
 
 
-def _parsed(values: list[Any], *, mostly: bool) -> list[Any]:
-    """Cells with their JSON objects and lists parsed, if all have one.
-
-    `mostly`: if half of them have one, perhaps in a code fence.
-    """
-    read = [parsed(_without_fence(value) if mostly else value) for value in values]
+def _mostly_parsed(values: list[Any]) -> list[Any]:
+    """Cells with their JSON objects and lists parsed, perhaps out of a code fence, if half of them have one."""
+    read = [parsed(_without_fence(value)) for value in values]
     filled = sum(value is not None for value in values)
     nested = sum(isinstance(value, dict | list) for value in read)
-    return read if nested and (nested == filled or (mostly and 2 * nested >= filled)) else values
+    return read if nested and 2 * nested >= filled else values
 
 
 def _without_fence(value: Any) -> Any:
@@ -113,13 +110,13 @@ def _without_fence(value: Any) -> Any:
     return value[3:-3].lstrip(ascii_letters)
 
 
-def _parse_all(column: Column) -> None:
-    """Parse a column's lists and objects if each cell has one, also in Python's notation, as pandas writes them."""
+def _parse_all(column: Column, *, python: bool) -> None:
+    """Parse a column's lists and objects if each cell has one; with `python` in its notation too, as pandas has it."""
     made: list[Any] = []
     from_python = False
     for value in column.values:
         read = parsed(value)
-        if isinstance(read, str):
+        if python and isinstance(read, str):
             read, from_python = _notation(read), True
         if read is not None and not isinstance(read, dict | list):
             return

@@ -18,7 +18,7 @@ import yaml
 
 from components.data.harvest import HARVEST, Harvested
 from components.errors import ConfigError, DataError
-from components.own_code import ADDRESS, GRADUS
+from components.own_code import ADDRESS, GRADUS, own
 from components.records import Record, read_jsonl, write_jsonl
 
 CODE = (*sorted(GRADUS), "params", "models", "dvc.yaml", ":(glob)*.py")  # a project's own modules lie at its top
@@ -141,10 +141,10 @@ def uncommitted(project: Path) -> list[str]:
 
 
 def _own(project: Path) -> list[str]:
-    """Patterns of the code in a project's folders that its settings name as module:name."""
+    """The project's files and folders of code that its settings name as module:name."""
     settings = (file.read_text(encoding="utf-8") for file in sorted((project / "params").rglob("*.yaml")))
-    modules = {re.split(r"[.:]", address)[0] for text in settings for address in re.findall(ADDRESS, text)}
-    return [f":(glob){module}/**/*.py" for module in sorted(modules - GRADUS) if (project / module).is_dir()]
+    modules = {address.partition(":")[0] for text in settings for address in re.findall(ADDRESS, text)}
+    return [code for module in sorted(modules) if (code := own(module, project)) is not None]
 
 
 def _refuse_changes(project: Path) -> None:

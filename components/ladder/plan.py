@@ -119,7 +119,7 @@ def plan(given: Sources) -> tuple[PlannedRung, ...]:
                 raise ConfigError(
                     f"expected a rung named by small letters, digits, - and _, found {own!r} ({given.ladder_file})"
                 )
-        _refuse_unreflecting(name, rungs[0], given)
+        _refuse_without_api(name, rungs[0], given)
         roles = {"from": rungs[0].starts_from, "compare": params.compare, "settings.teacher.rung": rungs[0].teacher}
         for role, reference in roles.items():
             if reference is not None and reference not in names:
@@ -150,18 +150,16 @@ def _refuse_unknown_methods(given: Sources) -> None:
         )
 
 
-def _refuse_unreflecting(name: str, rung: PlannedRung, given: Sources) -> None:
-    """Refuse a search by reflection where no API reflects.
+def _refuse_without_api(name: str, rung: PlannedRung, given: Sources) -> None:
+    """Refuse a rung that needs the profile's API for prompts where there is none.
 
     Raises:
-        ConfigError: Neither its own settings nor the profile name one.
+        ConfigError: The profile names none.
     """
-    if not rung.takes("reflection") or given.profile.prompting is not None:
-        return
-    if getattr(rung.settings, "reflection", None) is None:
+    if "api" in rung.needs and given.profile.prompting is None:
         raise ConfigError(
-            f"rungs.{name}.settings.reflection: expected the API of a model that reflects, or one of the profile's "
-            f"prompts (prompting), found neither ({given.ladder_file}, {given.profile_file})"
+            f"rungs.{name}: expected an API for prompts in the profile (prompting), which {rung.made_by} needs unless "
+            f"its settings name one, found none ({given.ladder_file}, {given.profile_file})"
         )
 
 

@@ -97,7 +97,7 @@ class Gepa:
     params: ClassVar[type[Settings]] = GepaParams
 
     def needs(self, params: Any) -> frozenset[Need]:
-        return frozenset()
+        return frozenset[Need](["api"]) if params.reflection is None else frozenset()
 
     def make(self, job: Job, params: GepaParams, tracker: Tracker) -> Made:
         started, prompt = time.monotonic(), starting_prompt(job)

@@ -12,7 +12,6 @@ from typing import Any
 
 from components.economics import Prices
 from components.engines import Sampling, open_engine, open_prompting
-from components.errors import ScorerError
 from components.evaluation import Scores, accuracy, by_example
 from components.evaluation.label_audit import Suspect
 from components.evaluation.sample import sample
@@ -235,11 +234,8 @@ class Job:
         """As `score`, by the sealed scorer; it may fail on all where the settings allow it."""
         assert self.sealed_scorer is not None
         outcomes = score_all(self.sealed_scorer, pairs)
-        try:
-            Failures((self.workload.sealed_scorer or self.workload.scorer).max_failed_share).add(outcomes)
-        except ScorerError as error:
-            named = str(error).replace("(scorer.max_failed_share)", "(sealed_scorer.max_failed_share)")
-            raise ScorerError(named) from error
+        most = (self.workload.sealed_scorer or self.workload.scorer).max_failed_share
+        Failures(most, of="sealed_scorer").add(outcomes)
         return scores_of([example.id for example, _ in pairs], outcomes)
 
     def _measured_by(self, dev: Sequence[Example]) -> str:

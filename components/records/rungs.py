@@ -13,10 +13,10 @@ Makes = Literal["classifier", "prompt", "model"]
 """What a method makes, and so what answers: a fitted classifier, a prompt for a model, a model with its prompt."""
 
 
-Need = Literal["demonstrations", "preferences", "reward", "teacher", "suspects", "novelty"]
+Need = Literal["demonstrations", "preferences", "reward", "teacher", "suspects", "novelty", "api"]
 """What a method must be given: right answers to imitate, pairs of a better and a worse answer, a scorer that can be
-trusted, a stronger model, the suspects of the label audit, word of what some split has already. A reward brings the
-certificate before it and the watch during it."""
+trusted, a stronger model, the suspects of the label audit, word of what some split has already, the profile's API for
+prompts. A reward brings the certificate before it and the watch during it."""
 
 
 class DivergedAnswer(Record):

@@ -13,10 +13,13 @@ log = logging.getLogger(__name__)
 class Failures:
     """A count over batches of outcomes; `failed` of `judged` answers have no score."""
 
-    def __init__(self, most: float, of_at_least: int = 1) -> None:
-        """`most` is the share in [0, 1] that may fail; fewer than `of_at_least` answers count as that many."""
+    def __init__(self, most: float, of_at_least: int = 1, of: str = "scorer") -> None:
+        """`most` is the share in [0, 1] that may fail; fewer than `of_at_least` answers count as that many.
+
+        `of` is the scorer's name in the settings.
+        """
         self.judged = self.failed = 0
-        self._most, self._of_at_least = most, of_at_least
+        self._most, self._of_at_least, self._of = most, of_at_least, of
         self._first: ScorerError | None = None
 
     def add(self, outcomes: Sequence[Outcome]) -> int:
@@ -32,7 +35,7 @@ class Failures:
             log.warning("The scorer could not decide on an answer, which is left out: %s.", self._first)
         if self.failed > self._most * max(self.judged, self._of_at_least):
             raise ScorerError(
-                f"expected a scorer that fails on at most {self._most:.1%} of answers (scorer.max_failed_share), "
+                f"expected a scorer that fails on at most {self._most:.1%} of answers ({self._of}.max_failed_share), "
                 f"found {self.failed:,} of {self.judged:,}, first: {self._first}"
             ) from self._first
         return len(errors)

@@ -27,6 +27,7 @@ from components.training.launch import WORKER, is_main
 
 LIST = "list"
 PARENT = "GRADUS_MLFLOW_PARENT"  # id of the run that the stages of one climb belong to
+STARTER = "GRADUS_STARTER"  # id of the process that has the stages of a climb run
 
 
 def main(arguments: list[str]) -> None:
@@ -127,15 +128,26 @@ def alone(name: str) -> Generator[None]:
 
 
 def end_with_parent() -> None:
-    """End this process when its parent is gone: an abandoned stage must not hold locks and cores."""
-    parent = os.getppid()
+    """End this process when its parent is gone: an abandoned stage must not hold locks and cores.
+
+    The parent may have ended before this looks at it first, so that the process which names itself counts too.
+    """
+    parent, starter = os.getppid(), os.environ.get(STARTER)
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == parent and (starter is None or _is_running(int(starter))):
             time.sleep(1)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -297,7 +297,7 @@ def _without_repeated(
 ) -> list[tuple[list[str], int]]:
     """The rows except those that are the header again, as where files were put one after the other."""
     names = [cell.strip() for cell in head]
-    kept = [(cells, line) for cells, line in rows if [cell.strip() for cell in cells] != names]
+    kept = [row for row in rows if row[0][0].strip() != names[0] or [cell.strip() for cell in row[0]] != names]
     if len(kept) < len(rows):
         notes.append(repeated(len(rows) - len(kept), len(rows)))
     return kept

@@ -89,12 +89,12 @@ def _steps(found: list[Step]) -> list[Step]:
 def _history(steps: list[Step]) -> list[Any]:
     """All messages, each once."""
     models = [step for step in steps if step.kind == "model"]
-    told = [step for step in models if any(map(_answered, step.inputs))]
-    if told and not _is_whole(told[-1].inputs):
+    told = next((step for step in reversed(models) if any(map(_answered, step.inputs))), None)
+    if told is not None and not _is_whole(told.inputs):
         return _joined(models)
-    if not told and len(models) < len(steps):
+    if told is None and len(models) < len(steps):
         return [*models[0].inputs, *(message for step in steps for message in step.outputs)]
-    last = told[-1] if told else models[-1]  # later ones speak of something else, such as a title
+    last = told or models[-1]  # later ones speak of something else, such as a title
     return [*last.inputs, *last.outputs]
 
 

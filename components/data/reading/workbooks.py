@@ -8,6 +8,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -59,8 +60,7 @@ def parse(content: bytes, path: Path, sheet: str | None = None) -> Table:
     table = _table(sheets[chosen], path)
     others = [name for name in filled if name != chosen]
     note = f"read the sheet `{chosen}`" + (f", not {listed(others)}" if others else "")
-    unsaved = _unsaved(content, chosen, table)
-    return Table(path, table.columns, table.rows, table.lines, (note, *table.notes), unsaved)
+    return replace(table, notes=(note, *table.notes), unsaved=_unsaved(content, chosen, table))
 
 
 def _sheets(content: bytes, *, formulas: bool = False) -> dict[str, list[Cells]]:

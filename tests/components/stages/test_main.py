@@ -1,5 +1,7 @@
 """What DVC calls: one stage by its name, alone."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Generator
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import ConfigError
-from components.stages.__main__ import alone, main
+from components.stages.__main__ import STARTER, alone, main
 from components.training.launch import WORKER
 
 HOLD = """
@@ -70,3 +72,14 @@ def test_an_unknown_stage_or_run_is_refused_with_the_names(arguments: list[str])
         match=r"NAME one of pretrain, examine, data, .* RUN RUNG with NAME one of rung, best, answer",
     ):
         main(arguments)
+
+
+STAGE = "import time; from components.stages.__main__ import end_with_parent; end_with_parent(); time.sleep(600)"
+
+
+def test_a_stage_ends_where_its_starter_had_ended_before_it_looked() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as starter:
+        starter.wait()
+    environment = {**os.environ, STARTER: str(starter.pid)}
+    stage = subprocess.run([sys.executable, "-c", STAGE], env=environment, timeout=300, check=False)
+    assert stage.returncode == -signal.SIGTERM

@@ -176,8 +176,8 @@ def test_a_search_without_a_model_that_reflects_is_refused_before_a_climb(settin
         assert Run.of("triage", "nano", "searching").rungs[-1].name == "searched"
         return
     message = (
-        "rungs.searched.settings.reflection: expected the API of a model that reflects, or one of the profile's "
-        "prompts (prompting), found neither (params/ladders/searching.yaml, params/profiles/nano.yaml)"
+        "rungs.searched: expected an API for prompts in the profile (prompting), which gepa needs unless its "
+        "settings name one, found none (params/ladders/searching.yaml, params/profiles/nano.yaml)"
     )
     with pytest.raises(ConfigError, match=re.escape(message)):
         Run.of("triage", "nano", "searching")
