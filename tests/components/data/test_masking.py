@@ -241,5 +241,9 @@ def test_masking_takes_time_in_proportion_to_the_text(piece: str) -> None:
         return time.process_time() - started
 
     mask("warm")
-    quick = seconds(8_000)
-    assert seconds(32_000) < max(0.3, 10 * quick)  # four times as long; sixteen times were quadratic
+    quick, longer = seconds(8_000), seconds(32_000)
+    for _ in range(4):
+        if longer < max(0.3, 10 * quick):  # four times as long; sixteen times were quadratic
+            break
+        quick, longer = min(quick, seconds(8_000)), min(longer, seconds(32_000))  # a busy machine slows some down
+    assert longer < max(0.3, 10 * quick)
