@@ -100,8 +100,8 @@ def reproduce_version(
 ) -> None:
     """Make a registered version again from its commit and data, and compare metrics, answers and weights.
 
-    Runs all stages up to the evaluation in a clean folder under state/reproduce/, with as many threads as then. Ends
-    with code 1 if anything differs.
+    Runs the stages that the version depends on in a clean folder under state/reproduce/, with as many threads as then.
+    Ends with code 1 if anything differs.
     """
     from components.stages.reproduce import reproduce
 

@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from components.errors import EXIT_CODE_STOPPED, ConfigError, GradusError
 from components.stages.__main__ import STARTER
-from components.stages.graph import RUNS, StageNode, nodes
+from components.stages.graph import RUNS, StageNode, feeds, nodes
 from components.stages.run import Run
 
 log = logging.getLogger(__name__)
@@ -120,15 +120,10 @@ def following(stages: Sequence[StageNode], changed: Collection[str]) -> list[str
     """The names of changed stages, and of those that depend on them, in order."""
     names, made = list[str](), set[Path]()
     for node in stages:
-        if node.name in changed or any(_feeds(out, Path(dep)) for out in made for dep in node.deps):
+        if node.name in changed or any(feeds(out, Path(dep)) for out in made for dep in node.deps):
             names.append(node.name)
             made |= {Path(out) for out in node.outs}
     return names
-
-
-def _feeds(out: Path, dep: Path) -> bool:
-    """Whether a stage's output is, is in, or contains another's dependency."""
-    return out == dep or out in dep.parents or dep in out.parents
 
 
 def _target(run: Run, name: str) -> str:

@@ -25,13 +25,12 @@ from components.stages.run import STATE, Run, StageRecord, digest, git_commit, t
 from components.stages.storage import apply
 from components.training.launch import WORKER, is_main
 
-LIST = "list"
 PARENT = "GRADUS_MLFLOW_PARENT"  # id of the run that the stages of one climb belong to
 STARTER = "GRADUS_STARTER"  # id of the process that has the stages of a climb run
 
 
 def main(arguments: list[str]) -> None:
-    """Run one stage, or list those that make a run.
+    """Run one stage.
 
     Raises:
         ConfigError: The arguments do not name a stage and exactly one run or profile.
@@ -39,8 +38,6 @@ def main(arguments: list[str]) -> None:
     stage, *words = arguments or [""]
     if stage in BASE_MODEL and len(words) == 1:
         getattr(importlib.import_module(BASE_MODEL[stage]), stage)(words[0])
-    elif stage == LIST and len(words) == 1:
-        print("\n".join(" ".join(node.command) for node in making(Run.load(words[0]))))
     elif (stage in OF_A_RUN and len(words) == 1) or (stage in OF_A_RUNG and len(words) == 2):
         climb(stage, *words)
     else:

@@ -76,6 +76,11 @@ def nodes(run: Run) -> list[StageNode]:
     return [node for node in kept if audited or node.name != "audit"]
 
 
+def feeds(out: Path, dep: Path) -> bool:
+    """Whether a stage's output is, is in, or contains another's dependency."""
+    return out == dep or out in dep.parents or dep in out.parents
+
+
 def write_graph(run: Run) -> Path:
     """Write the run's graph where it has changed; returns the file that DVC reads."""
     folder = RUNS / run.name

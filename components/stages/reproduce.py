@@ -1,4 +1,4 @@
-"""Reproduces a registered version: its commit in a clean folder, all stages up to the evaluation, and a comparison.
+"""Reproduces a registered version: its commit in a clean folder, the stages that it depends on, and a comparison.
 
 Nothing of an earlier run is used: the folder has no outputs, and the stages run without DVC's cache and with a record
 of their own. The number of threads is the same as then, because it decides how sums are rounded. Another machine or
@@ -11,19 +11,27 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
 from tqdm import tqdm
 
 from components.data.masking import mask
 from components.data.versions import check_out
 from components.errors import TrainingError
-from components.records import Completion, Observation, Record, read_jsonl, write_record
+from components.records import Completion, Judged, Observation, Record, read_jsonl, write_record
 from components.registry import Recipe, recipe, reference_of
+from components.stages.graph import RUNS, feeds
 from components.stages.run import ARTIFACTS, STATE
 
+GRAPH = """
+import sys
+from components.stages.graph import write_graph
+from components.stages.run import Run
+write_graph(Run.load(sys.argv[1]))
+"""  # run by the commit's own code
 INHERITED = ("MLFLOW_TRACKING_URI", "TORCHINDUCTOR_CACHE_DIR", "GRADUS_MLFLOW_PARENT")
 log = logging.getLogger(__name__)
 
@@ -62,7 +70,7 @@ def reproduce(workload: str, number: int, project: Path) -> Reproduced:
     place = project / STATE / "reproduce" / f"{workload}-{number}"
     folder = check_out(project, workload, made.commit, place)
     environment = _environment(made, folder)
-    for stage in tqdm(_stages(made.run, folder, environment), f"version {number}", unit="stage"):
+    for stage in tqdm(_stages(made, folder, environment), f"version {number}", unit="stage"):
         _run(stage, folder, environment)
     compared = tuple(compare(made, folder / ARTIFACTS / made.run, reference_of(made.version)))
     reproduced = Reproduced(
@@ -94,15 +102,12 @@ def compare(made: Recipe, outputs: Path, answered: list[Observation]) -> Iterato
 
 def _answers(answered: list[Observation], outputs: Path, rung: str) -> Iterator[Compared]:
     """Compare accuracy and validity on test, and every answer to the splits that the rung never saw."""
-    lines = _json(outputs / "evaluation" / "evaluation.json")["rungs"]
-    line = next(row for row in lines if row["name"] == rung)
     answers = outputs / "answers" / rung
     test, sealed = (read_jsonl(answers / f"{split}.jsonl", Completion) for split in ("test", "sealed"))
-    recorded = answered[: len(test)]
+    recorded, judged = answered[: len(test)], read_jsonl(answers / "test.scores.jsonl", Judged)
     scores = [row.score for row in recorded if row.score is not None]  # accuracy is that of what the scorer decided
-    yield _line("accuracy on test", round(sum(scores) / len(scores), 12), round(line["accuracy"]["value"], 12))
-    valid = sum(row.valid for row in recorded) / len(recorded)
-    yield _line("validity on test", round(valid, 12), round(line["validity"]["value"], 12))
+    yield _line("accuracy on test", _mean(scores), _mean([line.score.passed for line in judged if line.score]))
+    yield _line("validity on test", _mean([row.valid for row in recorded]), _mean([line.valid for line in judged]))
     remade = [*test, *sealed]
     pairs = list(zip(answered, remade, strict=False))
     alike = sum(was.text == mask(now.text) and was.output_tokens == now.usage.output_tokens for was, now in pairs)
@@ -115,6 +120,11 @@ def _answers(answered: list[Observation], outputs: Path, rung: str) -> Iterator[
         yield Compared(
             what="confidence of the answers", recorded="-", found=f"at most {max(apart):.3g} apart", same=not max(apart)
         )
+
+
+def _mean(values: Collection[float]) -> float | None:
+    """The mean to 12 digits, or None of nothing."""
+    return round(sum(values) / len(values), 12) if values else None
 
 
 def _files(registered: Path, made: Path) -> Iterator[Compared]:
@@ -165,18 +175,30 @@ def _environment(made: Recipe, folder: Path) -> dict[str, str]:
     }
 
 
-def _stages(run: str, folder: Path, environment: dict[str, str]) -> list[list[str]]:
-    """The commit's stages for a run, up to the evaluation; later ones make nothing."""
-    command = [sys.executable, "-m", "components.stages", "list", run]
+def _stages(made: Recipe, folder: Path, environment: dict[str, str]) -> list[list[str]]:
+    """The words of the commit's stages that the rung's answers depend on, by the graph that its own code writes."""
+    command = [sys.executable, "-c", GRAPH, made.run]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    stages = [line.split() for line in done.stdout.splitlines()]
-    if done.returncode or not stages:
+    path = folder / RUNS / made.run / "dvc.yaml"
+    if done.returncode or not path.is_file():
         problem = done.stderr.strip()[-200:]
         raise TrainingError(
             f"expected the stages of the commit, found {problem!r} ({folder}); a version of an earlier release is made "
             "again by that release"
         )
-    return stages
+    stages: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
+    return [stages[name]["cmd"].partition(" components.stages ")[2].split() for name in needed(stages, made.rung)]
+
+
+def needed(stages: dict[str, dict[str, Any]], rung: str) -> list[str]:
+    """The names of a run's stages that a rung's answers depend on, in the order of dvc.yaml."""
+    names, read = list[str](), set[Path]()
+    for name, stage in reversed(stages.items()):  # each stands after those that it depends on
+        outs = [Path(out) for out in stage["outs"]]
+        if name == f"answer-{rung}" or any(feeds(out, dep) for out in outs for dep in read):
+            names.append(name)
+            read |= {Path(dep) for dep in stage["deps"]}
+    return names[::-1]
 
 
 def _run(stage: list[str], folder: Path, environment: dict[str, str]) -> None:

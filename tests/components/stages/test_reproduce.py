@@ -8,9 +8,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from components.records import Completion, Observation, Usage, write_jsonl
+from components.records import Completion, Judged, Observation, Score, Usage, write_jsonl
 from components.registry import Recipe, Version
-from components.stages.reproduce import compare
+from components.stages.graph import graph
+from components.stages.reproduce import compare, needed
+from components.stages.run import Run
 
 USAGE = Usage(input_tokens=5, output_tokens=2)
 TEXTS = ["yes", "no", "yes", "mail jo@example.com"]
@@ -21,9 +23,6 @@ def outputs(folder: Path, texts: list[str], shift: float = 0.0, dev_score: float
     for name, content in {
         "data/report.json": {"summary": {"version": "d1"}},
         "rungs/sft/result.json": {"params_hash": "p1", "seed": 7, "dev_score": dev_score},
-        "evaluation/evaluation.json": {
-            "rungs": [{"name": "sft", "n": 3, "accuracy": {"value": 2 / 3}, "validity": {"value": 1.0}}]
-        },
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(content), encoding="utf-8")
@@ -35,11 +34,19 @@ def outputs(folder: Path, texts: list[str], shift: float = 0.0, dev_score: float
     ]
     write_jsonl(folder / "answers" / "sft" / "test.jsonl", answers[:3])
     write_jsonl(folder / "answers" / "sft" / "sealed.jsonl", answers[3:])
+    judge(folder, [True, False, True])
     model = folder / "rungs" / "sft" / "artifact"
     model.mkdir()
     save_file({"w": torch.ones(4) + shift, "b": torch.zeros(2, dtype=torch.bfloat16)}, model / "model.safetensors")
     (model / "prompt.md").write_text("Sort.", encoding="utf-8")
     return folder
+
+
+def judge(folder: Path, passed: list[bool | None]) -> None:
+    """Keep what the scorer said of the test answers; None is undecided, and such an answer invalid."""
+    scores = [None if right is None else Score(value=right, passed=right) for right in passed]
+    judged = [Judged(example_id=str(at), valid=score is not None, score=score) for at, score in enumerate(scores)]
+    write_jsonl(folder / "answers" / "sft" / "test.scores.jsonl", judged)
 
 
 def observed() -> list[Observation]:
@@ -93,10 +100,25 @@ def test_an_answer_that_differs_is_counted(registered: Path, tmp_path: Path) -> 
 def test_an_answer_that_the_scorer_could_not_decide_makes_no_difference(registered: Path, tmp_path: Path) -> None:
     again, answered = outputs(tmp_path / "again", TEXTS), observed()
     answered[0] = answered[0].model_copy(update={"score": None, "valid": False})
-    # Of three test answers the second is wrong and the third right; the second and the third are valid.
-    line = {"name": "sft", "n": 2, "accuracy": {"value": 1 / 2}, "validity": {"value": 2 / 3}}
-    (again / "evaluation/evaluation.json").write_text(json.dumps({"rungs": [line]}), encoding="utf-8")
+    judge(again, [None, False, True])
     assert [each for each in compare(recipe(registered), again, answered) if not each.same] == []
+
+
+def test_other_verdicts_on_the_same_answers_are_named(registered: Path, tmp_path: Path) -> None:
+    again = outputs(tmp_path / "again", TEXTS)
+    judge(again, [None, None, None])
+    odd = [each for each in compare(recipe(registered), again, observed()) if not each.same]
+    assert [(each.what, each.found) for each in odd] == [("accuracy on test", "None"), ("validity on test", "0.0")]
+
+
+def test_only_what_a_rung_depends_on_is_made_again() -> None:
+    run = Run.of("triage", "nano", "continuum")
+    stages = graph(run)["stages"]
+    assert needed(stages, "sft") == ["data", "rung-sft", "answer-sft"]
+    assert needed(stages, "rejection_sampling") == [
+        "data", "rung-classical", "rung-sft", "certify", "rung-rejection_sampling", "answer-rejection_sampling"
+    ]  # fmt: skip
+    assert {"rung-loose", "best-prompts", "answer-loose"} < set(needed(stages, "loose"))
 
 
 def test_other_data_settings_and_scores_are_named(registered: Path, tmp_path: Path) -> None:
