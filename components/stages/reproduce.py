@@ -22,9 +22,11 @@ from components.data.masking import mask
 from components.data.versions import check_out
 from components.errors import TrainingError
 from components.records import Completion, Judged, Observation, Record, read_jsonl, write_record
-from components.registry import Recipe, recipe, reference_of
+from components.registry import Recipe, addresses, recipe, reference_of
 from components.stages.graph import RUNS, feeds
 from components.stages.run import ARTIFACTS, STATE
+from components.stages.storage import ARTIFACTS as FILES
+from components.stages.storage import TRACKING
 
 GRAPH = """
 import sys
@@ -32,7 +34,7 @@ from components.stages.graph import write_graph
 from components.stages.run import Run
 write_graph(Run.load(sys.argv[1]))
 """  # run by the commit's own code
-INHERITED = ("MLFLOW_TRACKING_URI", "TORCHINDUCTOR_CACHE_DIR", "GRADUS_MLFLOW_PARENT")
+INHERITED = ("TORCHINDUCTOR_CACHE_DIR", "GRADUS_MLFLOW_PARENT")
 log = logging.getLogger(__name__)
 
 
@@ -170,6 +172,8 @@ def _environment(made: Recipe, folder: Path) -> dict[str, str]:
     return {
         **kept,
         **as_then,
+        TRACKING: addresses({}, folder)[0],
+        FILES: "",  # beside this database, where the settings name a bucket
         "PYTHONPATH": str(folder),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }

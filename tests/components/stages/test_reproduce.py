@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import save_file
 
 from components.records import Completion, Judged, Observation, Score, Usage, write_jsonl
-from components.registry import Recipe, Version
+from components.registry import Recipe, Version, addresses
+from components.registry.store import artifact_root
 from components.stages.graph import graph
-from components.stages.reproduce import compare, needed
+from components.stages.reproduce import _environment, compare, needed
 from components.stages.run import Run
 
 USAGE = Usage(input_tokens=5, output_tokens=2)
@@ -109,6 +110,21 @@ def test_other_verdicts_on_the_same_answers_are_named(registered: Path, tmp_path
     judge(again, [None, None, None])
     odd = [each for each in compare(recipe(registered), again, observed()) if not each.same]
     assert [(each.what, each.found) for each in odd] == [("accuracy on test", "None"), ("validity on test", "0.0")]
+
+
+def test_what_is_recorded_again_stays_out_of_the_shared_record(
+    registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = {
+        "GRADUS_RECORD": "postgresql+psycopg2://me@db/mlflow", "GRADUS_ARTIFACTS": "s3://team/mlflow",
+        "MLFLOW_TRACKING_URI": "http://mlflow:5000",
+    }  # fmt: skip
+    for name, value in shared.items():
+        monkeypatch.setenv(name, value)
+    own = _environment(recipe(registered), tmp_path)
+    state = tmp_path / "state"
+    assert addresses(own, Path.cwd()) == (f"sqlite:///{state / 'mlflow.db'}", state / "mlflow-artifacts")
+    assert artifact_root(own, Path.cwd()) == (state / "mlflow-artifacts").as_uri()
 
 
 def test_only_what_a_rung_depends_on_is_made_again() -> None:
