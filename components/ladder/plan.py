@@ -6,7 +6,7 @@ Decides what a ladder may say. How a rung is made is up to its method.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from components.errors import ConfigError
 from components.methods import NAMES, Job, Made, method_of
 from components.params import BASE, LadderParams, Profile, RungParams, Settings, Workload
 from components.params.ladder import NAME
-from components.params.loading import explain
+from components.params.loading import explain, merged
 from components.records import Makes, Need
 from components.tracking import Tracker
 
@@ -197,24 +197,35 @@ def _spread(name: str, params: RungParams, given: Sources) -> Iterator[PlannedRu
 def _settings(name: str, params: RungParams, made_by: str, given: Sources) -> Settings:
     """The method's settings in the profile, changed by the ladder and then by the run.
 
-    A method that `inherits` starts from the other method's settings; `dev_examples` and `max_tokens` default to the
-    profile's, or to an agent's own.
+    In a mapping each changes only the keys that it names. A method that `inherits` starts from the other method's
+    settings; `dev_examples` and `max_tokens` default to the profile's, or to an agent's own.
     """
     method, profile = method_of(made_by), given.profile
     fields = method.params.model_fields
     shared = {"dev_examples": profile.dev_examples, "max_tokens": given.workload.max_tokens(profile.max_tokens)}
+    inherited = merged(
+        {key: value for key, value in shared.items() if key in fields},
+        profile.methods.get(getattr(method, "inherits", ""), {}),
+    )
     places = (
-        (f"methods.{made_by}", given.profile_file, {
-            **{key: value for key, value in shared.items() if key in fields},
-            **profile.methods.get(getattr(method, "inherits", ""), {}),
-            **profile.methods.get(made_by, {}),
-        }),
+        (f"methods.{made_by}", given.profile_file, merged(inherited, profile.methods.get(made_by, {}))),
         (f"rungs.{name}.settings", given.ladder_file, params.settings),
         (f"runs.{given.run}.rungs.{name}", given.pipeline_file, dict(given.changes.get(name, {}))),
     )  # fmt: skip
     try:
-        return method.params.model_validate({key: value for _, _, given in places for key, value in given.items()})
+        return method.params.model_validate(reduce(merged, [settings for _, _, settings in places]))
     except ValidationError as error:
-        wrong = error.errors()[0]["loc"][:1]
-        section, path, _ = next((place for place in reversed(places) if {*wrong} & place[2].keys()), places[0])
+        wrong = error.errors()[0]["loc"]
+        named = [_named(settings, wrong) for _, _, settings in places]
+        last = max(range(len(places)), key=lambda at: (named[at], at)) if any(named) else 0
+        section, path, _ = places[last]
         raise ConfigError(explain(error, section, path)) from error
+
+
+def _named(settings: Any, field: tuple[str | int, ...]) -> int:
+    """How many steps of the way to a field these settings have."""
+    for steps, name in enumerate(field):
+        if not isinstance(settings, Mapping) or name not in settings:
+            return steps
+        settings = settings[name]
+    return len(field)

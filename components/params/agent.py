@@ -2,12 +2,22 @@
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from components.params.loading import Settings
+from components.params.loading import Settings, without_login
 
 MCP = "mcp:"
-AgentEnvironment = Annotated[str, Field(pattern=rf"^({MCP}.+|[\w.]+:\w+)$")]
+
+
+def _without_login(environment: str) -> str:
+    """An environment that is no address with a login; a command's arguments are its own."""
+    named = environment.removeprefix(MCP).strip()
+    if named.startswith(("http://", "https://")):
+        without_login(named)
+    return environment
+
+
+AgentEnvironment = Annotated[str, AfterValidator(_without_login), Field(pattern=rf"^({MCP}.+|[\w.]+:\w+)$")]
 
 
 class Limits(Settings):

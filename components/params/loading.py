@@ -2,14 +2,17 @@
 
 import reprlib
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from yaml.constructor import ConstructorError
 
 from components.errors import ConfigError
+from components.params.written import UNQUOTED
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -19,16 +22,59 @@ _UNREADABLE = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeErro
 _SHOWN = reprlib.Repr()  # YAML's aliases can make a value whose repr is endless
 _SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 300
 _SHOWN.maxlevel, _SHOWN.maxdict, _SHOWN.maxlist = 2, 10, 10
+_SWITCHES = {"yes": "true", "no": "false", "on": "true", "off": "false"}
 
 
-def _without_login(address: str) -> str:
+def without_login(address: str) -> str:
+    """The address of a server, if it has no login.
+
+    Raises:
+        ValueError: It has one.
+    """
     parts = urlsplit(address)
     if parts.username is not None or parts.password is not None:
         raise ValueError("expected no login in it: errors and the record would show it")
     return address
 
 
-Address = Annotated[str, AfterValidator(_without_login)]  # of a server; secrets come from the environment
+Address = Annotated[str, AfterValidator(without_login)]  # of a server; secrets come from the environment
+
+
+class UniqueKeysLoader(yaml.SafeLoader):
+    """Reads plain values, and no mapping that has a key twice: the last one would count in silence."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if (key.tag, key.value) in seen:
+                raise ConstructorError(None, None, f"the key {_SHOWN.repr(key.value)} twice", key.start_mark)
+            seen.add((key.tag, key.value))
+        return node
+
+
+class _Loader(UniqueKeysLoader):
+    """Reads settings: no yes, no, on or off without quotes where a name or a label stands.
+
+    That is as a key, in a list and behind `const`. Elsewhere they are true and false, as YAML says.
+    """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        node = super().compose_node(parent, index)
+        names = isinstance(parent, yaml.SequenceNode) or index is None or getattr(index, "value", None) == "const"
+        if names and isinstance(node, yaml.ScalarNode) and (read := _read_as(node)):
+            problem = f"`{node.value}` without quotes, which YAML reads as {read},"
+            raise ConstructorError(None, None, problem, node.start_mark)
+        return node
+
+
+def _read_as(node: yaml.ScalarNode) -> str | None:
+    """What YAML makes of a yes, no, on or off without quotes; None of anything else."""
+    if node.tag != "tag:yaml.org,2002:bool" or node.style:
+        return None
+    return _SWITCHES.get(node.value.lower())
 
 
 class Settings(BaseModel):
@@ -63,7 +109,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"expected a YAML file, found none at {path}")
     text = read_text(path, "YAML")
     try:
-        content: Any = yaml.safe_load(text)
+        content: Any = yaml.load(text, _Loader)
     except _UNREADABLE as error:
         raise ConfigError(f"expected YAML in UTF-8, found {_found(error)} ({path})") from error
     if not isinstance(content, dict):
@@ -101,15 +147,32 @@ def load_named(path: Path, model: type[Model]) -> Model:
 
 
 def changed(settings: Model, changes: Mapping[str, Any], field: str, path: Path) -> Model:
-    """Settings with some of them replaced; the changes are from `field` in `path`.
+    """Settings with changes, as `merged` makes them; the changes are from `field` in `path`.
 
     Raises:
         ConfigError: A change is unknown or out of bounds.
     """
     try:
-        return type(settings).model_validate({**settings.model_dump(), **changes})
+        return type(settings).model_validate(merged(settings.model_dump(), changes))
     except ValidationError as error:
         raise ConfigError(explain(error, field, path)) from error
+
+
+def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with changes: a mapping changes only the keys that it names, unless it is of another `kind`."""
+    inner = {
+        name: merged(settings[name], value)
+        for name, value in changes.items()
+        if name in settings and _same_kind(settings[name], value)
+    }
+    return {**settings, **changes, **inner}
+
+
+def _same_kind(settings: Any, changes: Any) -> bool:
+    """Whether both are mappings, and not of two kinds, whose keys differ."""
+    if not isinstance(settings, Mapping) or not isinstance(changes, Mapping):
+        return False
+    return "kind" not in settings or "kind" not in changes or settings["kind"] == changes["kind"]
 
 
 def _found(error: Exception) -> str:
@@ -130,6 +193,8 @@ def explain(error: ValidationError, section: str | None, path: Path) -> str:
         if not field or first["type"] in ("missing", "extra_forbidden", "value_error")
         else f", found {_SHOWN.repr(first['input'])}"
     )
+    if first["type"] == "string_type" and isinstance(first["input"], bool | int | float | date):
+        seen += f": {UNQUOTED}"
     more = f" (and {len(others)} more)" if others else ""
     said = f"{message[0].lower()}{message[1:]}{seen} ({path}){more}"
     return f"{field}: {said}" if field else said

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from components.params.loading import Address, Settings
 from components.params.pretrain import MidtrainParams, PretrainParams
+from components.params.written import JsonObject
 
 Precision = Literal["auto", "bf16", "fp32"]
 
@@ -15,7 +16,7 @@ class ModelParams(Settings):
 
     path: str = Field(description="A folder, or a name on the Hugging Face hub.")
     precision: Precision = "auto"
-    chat_template_kwargs: dict[str, Any] = Field(
+    chat_template_kwargs: JsonObject = Field(
         default={},
         description="Arguments of the chat template, such as {enable_thinking: false} for Qwen3.",
     )
@@ -100,7 +101,7 @@ class ApiParams(Settings):
         exclude_if=lambda tools: not tools,  # what was hashed before this setting came keeps its hash
         description="It calls tools, in OpenAI's form; vLLM's server does with --enable-auto-tool-choice.",
     )
-    extra_body: dict[str, Any] = Field(default={}, description="Further parameters of the request.")
+    extra_body: JsonObject = Field(default={}, description="Further parameters of the request.")
 
 
 class LauncherParams(Settings):

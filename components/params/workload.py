@@ -12,6 +12,7 @@ from components.params.loading import Settings
 from components.params.scoring import OF_TRIES, ScorerParams
 from components.params.serving import ServingParams
 from components.params.trust import ProbeParams
+from components.params.written import JsonObject, as_json, refuse_misread_labels
 from components.schema import composed, resolve_root, shape_of
 
 ConflictingInputs = Literal["first", "none", "refuse"]
@@ -129,7 +130,7 @@ class MustPass(Settings):
 
     name: str = Field(pattern=r"^[\w-]+$")
     input: dict[str, str]
-    expected: dict[str, Any] = Field(description="The right answer; a single value as `answer`.")
+    expected: JsonObject = Field(description="The right answer; a single value as `answer`.")
     evidence: dict[str, str] = Field(default={}, description="What a verifier needs beside it, such as unit tests.")
 
 
@@ -179,6 +180,7 @@ class Workload(Settings):
     @field_validator("output", mode="before")
     @classmethod
     def _is_an_object(cls, output: Any) -> Any:
+        refuse_misread_labels(as_json(output))
         return enveloped(resolve_root(composed(output)))
 
     @property

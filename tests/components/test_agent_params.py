@@ -41,6 +41,11 @@ def desk(tmp_path: Path, **changes: Any) -> Workload:
             }},
             r"source\.kind must be generated .* found csv",
         ),
+        (
+            {"agent": {**DESK["agent"], "environment": "mcp: https://anna:pass@shop.example/mcp"}},
+            r"^agent\.environment: expected no login in it: errors and the record would show it \([^@]*\)$",
+        ),
+        ({"agent": {**DESK["agent"], "environment": "https://anna:pass@shop.example"}}, "expected no login in it"),
     ],
 )  # fmt: skip
 def test_settings_that_do_not_fit_an_agent_are_refused(tmp_path: Path, changes: dict[str, Any], says: str) -> None:

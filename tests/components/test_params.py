@@ -1,11 +1,14 @@
 import re
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from components.errors import ConfigError
-from components.params import FileSource, GateParams, PretrainParams, Profile, Workload, load
+from components.params import FileSource, GateParams, MustPass, PretrainParams, Profile, Workload, load
+from components.params.loading import merged, read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -145,3 +148,115 @@ def test_an_encoding_of_no_text_is_refused(encoding: str) -> None:
         FileSource.model_validate({**settings, "encoding": encoding})
     for known in ("utf-8", "utf-16", "cp1252", "Latin-1"):
         assert FileSource.model_validate({**settings, "encoding": known}).encoding == known
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes", "expected"),
+    [
+        ({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 4}}, {"a": {"b": 4, "c": 2}, "d": 3}),
+        ({"a": {"kind": "x", "b": 1}}, {"a": {"kind": "y", "c": 2}}, {"a": {"kind": "y", "c": 2}}),
+        ({"a": {"kind": "x", "b": 1}}, {"a": {"b": 2}}, {"a": {"kind": "x", "b": 2}}),
+        ({"a": {"b": 1}}, {"a": None}, {"a": None}),
+        ({"a": None}, {"a": {"b": 1}}, {"a": {"b": 1}}),
+    ],
+)
+def test_a_mapping_changes_only_the_keys_that_it_names_unless_it_is_of_another_kind(
+    settings: dict[str, Any], changes: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    assert merged(settings, changes) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("alpha: 0.05\nlooks: 3\nalpha: 0.5\n", "'alpha' twice in line 3, column 1"),
+        ("slices: {margin: 0.1, 'margin': 0.2}\n", "'margin' twice in line 1, column 23"),
+        ("a: &a {x: 1}\nb: {<<: *a, x: 2, y: 3, x: 4}\n", "'x' twice in line 2, column 25"),
+    ],
+)
+def test_a_key_that_comes_twice_is_refused_with_its_place(tmp_path: Path, text: str, where: str) -> None:
+    path = tmp_path / "gate.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=f"^expected YAML in UTF-8, found the key {where} "):
+        read_yaml(path)
+
+
+def test_keys_that_override_merged_ones_do_not_come_twice(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.yaml"
+    path.write_text("far: {down: &b {<<: {x: 1, y: 2}, x: 3}}\nnear: {<<: *b, y: 4}\n")
+    assert read_yaml(path) == {"far": {"down": {"x": 3, "y": 2}}, "near": {"x": 3, "y": 4}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("slices: [", "slices: [No, ", r"`No` without quotes, which YAML reads as false, in line \d+, column 10 "),
+        ("  type: object", "  properties: {no: {}}\n  type: object", "`no` without quotes, .* column 16 "),
+        ("  type: object", "  required: [on]\n  type: object", "`on` without quotes, .* column 14 "),
+        ("  type: object", "  $defs: {a: {const: off}}\n  type: object", "`off` without quotes, .* column 22 "),
+    ],
+)
+def test_yes_and_no_without_quotes_are_refused_where_a_name_or_a_label_stands(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    path = changed(tmp_path, "workloads/triage.yaml", old, new)
+    with pytest.raises(ConfigError, match=f"^expected YAML in UTF-8, found {said}"):
+        load(path, Workload)
+
+
+def test_yes_is_true_where_a_setting_is_true_or_false(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("push: yes\nlabels: ['no', true]\n")
+    assert read_yaml(path) == {"push": True, "labels": ["no", True]}
+
+
+def with_answer(output: Any) -> Workload:
+    triage = read_yaml(ROOT / "params/workloads/triage.yaml")
+    return Workload.model_validate({**triage, "output": output, "must_pass": [], "constrained": []})
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ({"type": "string", "enum": [True, False]}, "enum: expected text, found true: YAML reads"),
+        ({"type": ["string", "null"], "enum": ["a", 7]}, "enum: expected text, found 7: YAML reads"),
+        ({"enum": ["perhaps", False]}, "enum: expected text, found false: YAML reads"),
+        ({"type": "string", "const": True}, "const: expected text, found true"),
+        ({"type": "string", "default": False}, "default: expected text, found false"),
+        ({"enum": [date(2024, 1, 1)]}, "enum.0: expected text, found the date 2024-01-01: YAML reads"),
+        ({"type": "object", "properties": {5: {}}}, "properties: expected text as a key, found 5: YAML reads"),
+        ({"maximum": float("inf")}, "maximum: expected what JSON has, found inf"),
+    ],
+)
+def test_what_yaml_made_of_texts_is_refused_in_a_schema(part: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(f"Value error, properties.day.{said}")):
+        with_answer({"type": "object", "properties": {"day": part}})
+
+
+@pytest.mark.parametrize(
+    "part",
+    [{"enum": [True, False]}, {"type": ["string", "boolean"], "enum": ["auto", True]}, {"enum": ["many", 1, 2]},
+     {"type": "string", "enum": ["yes", "no", "2024-01-01"]}, {"type": "object", "properties": {"enum": {"const": 1}}},
+     {"type": "number", "enum": [1, 2.5]}],
+)  # fmt: skip
+def test_booleans_and_numbers_are_labels_where_texts_are_not_meant(part: dict[str, Any]) -> None:
+    assert with_answer({"type": "object", "properties": {"day": part}}).output["properties"]["day"] == part
+
+
+def test_a_case_s_answer_is_json() -> None:
+    case = {"name": "a", "input": {"text": "x"}, "expected": {"days": [date(2024, 1, 1)]}}
+    with pytest.raises(ValidationError, match=r"days\.0: expected text, found the date 2024-01-01"):
+        MustPass.model_validate(case)
+
+
+def test_what_contains_itself_is_no_json() -> None:
+    endless: dict[str, Any] = {}
+    endless["again"] = endless
+    with pytest.raises(ValidationError, match="expected JSON, found what contains itself, or is nested too deeply"):
+        MustPass.model_validate({"name": "a", "input": {}, "expected": endless})
+
+
+def test_a_text_that_yaml_read_as_another_value_is_refused_with_the_advice_to_quote_it(tmp_path: Path) -> None:
+    path = changed(tmp_path, "workloads/triage.yaml", "slices: [channel", "slices: [2024-01-01")
+    with pytest.raises(ConfigError, match=r"^slices\.0: .* found datetime\.date\(2024, 1, 1\): .*; quote them \("):
+        load(path, Workload)

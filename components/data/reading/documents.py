@@ -8,11 +8,12 @@ import yaml
 from components.data.reading import objects
 from components.data.reading.table import Table
 from components.errors import DataError
+from components.params.loading import UniqueKeysLoader
 
 _MOST_ALIASES = 50  # each may repeat all before it, so a few can fill any memory
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(UniqueKeysLoader):
     """Loads plain values, with a limited number of references."""
 
     def __init__(self, stream: str) -> None:

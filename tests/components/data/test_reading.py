@@ -900,6 +900,12 @@ def test_promptfoo_tests_are_read_from_csv_json_and_yaml(tmp_path: Path) -> None
         assert understood(write(tmp_path / name, content)) == (["mail"], ["answer"], "label", N), name
 
 
+def test_a_promptfoo_test_with_a_key_twice_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.yaml", "tests:\n- vars: {mail: one, mail: two}\n")
+    with pytest.raises(DataError, match=r"expected YAML, found the key 'mail' twice .*line 2, column 21"):
+        read(path)
+
+
 def test_opentelemetry_as_collectors_and_the_sdk_write_it(tmp_path: Path) -> None:
     for path in (clients.otlp(tmp_path / "otlp.jsonl", PAIRS), clients.console(tmp_path / "spans.json", PAIRS)):
         reading = read(path)

@@ -92,6 +92,32 @@ def test_a_run_may_change_its_profiles_training(settings: Path) -> None:
     assert changed["sft"].model_copy(update={"epochs": plain["sft"].epochs}) == plain["sft"]
 
 
+def test_a_run_s_gate_changes_of_slices_only_what_it_names(settings: Path) -> None:
+    content = yaml.safe_load(settings.read_text())
+    content["gate"]["slices"] = {"alpha": 0.01, "margin": 0.02, "large_share": 0.2}
+    settings.write_text(yaml.safe_dump(content))
+    change_run(settings, gate={"slices": {"margin": 0.05}})
+    slices = Run.load("triage-nano").gate.slices
+    assert (slices.alpha, slices.margin, slices.large_share) == (0.01, 0.05, 0.2)
+
+
+def test_a_rung_s_nested_settings_change_only_what_is_named(settings: Path) -> None:
+    change_run(settings, "triage-qwen3-0.6b", rungs={"sft": {"lora": {"rank": 8}}})
+    plain = yaml.safe_load((settings.parent / "profiles/qwen3-0.6b.yaml").read_text())["methods"]["sft"]["lora"]
+    lora = settings_of(Run.load("triage-qwen3-0.6b"))["sft"].lora
+    assert lora.model_dump() == {**plain, "rank": 8}
+
+
+def test_a_wrong_setting_inside_another_is_told_with_the_file_that_has_it(settings: Path) -> None:
+    profile = settings.parent / "profiles/qwen3-0.6b.yaml"
+    profile.write_text(profile.read_text().replace("alpha: 64", "alpha: 0", 1))
+    change_run(settings, "triage-qwen3-0.6b", rungs={"sft": {"lora": {"rank": 8}}})
+    with pytest.raises(
+        ConfigError, match=r"^methods\.sft\.lora\.alpha: .* found 0 \(params/profiles/qwen3-0\.6b\.yaml\)"
+    ):
+        Run.load("triage-qwen3-0.6b")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
