@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.economics.breakeven import Case, calls_in_year, calls_to_pay, net_usd, payback_years, usd_of_year
-from components.economics.draws import DRAWS, resampled, share_of_dearest
+from components.economics.draws import DRAWS, FEW, resampled, share_of_dearest
 from components.economics.prices import MachinePrice
 from components.economics.sensitivity import Swing, swings
 from components.errors import DataError
@@ -128,7 +128,7 @@ def draw_up(calls: Sequence[Calls], incumbent: str, setting: Setting) -> Account
         growth_per_year=setting.traffic.growth_per_year,
         horizon_years=setting.economics.horizon_years,
         rungs=rungs,
-        notes=(*_notes(by_name[incumbent], setting), *_dominated(calls)),
+        notes=(*_notes(by_name[incumbent], setting), *_few(calls, setting), *_dominated(calls)),
     )
 
 
@@ -243,6 +243,18 @@ def _notes(incumbent: Calls, setting: Setting) -> tuple[str, ...]:
         "A call leaves out the idle hours of the workload's own machine; a year has them.": economics.own_machine,
     }
     return tuple(note for note, holds in left_out.items() if holds)
+
+
+def _few(calls: Sequence[Calls], setting: Setting) -> tuple[str, ...]:
+    """A note on calls of so few groups that their costs are hardly known."""
+    groups = calls[0].usd.size if setting.groups is None else len(set(setting.groups))
+    if groups < 2:
+        return (
+            "All calls belong to one group: how far costs differ between groups is unknown, and no interval has it.",
+        )
+    if groups < FEW:
+        return (f"The calls belong to only {groups} groups: intervals of costs are wide and rough below {FEW}.",)
+    return ()
 
 
 def _dominated(calls: Sequence[Calls]) -> tuple[str, ...]:

@@ -44,11 +44,20 @@ def owned_cost(machine: MachinePrice, calls_per_hour: float, demand: Demand) -> 
     Raises:
         DataError: The throughput is not above 0, or the accuracy is not in [0, 1].
     """
+    usd_per_call = owned_usd(machine, calls_per_hour)
+    around_the_clock = machine.usd_per_hour if demand.own_machine else 0.0
+    return _cost(usd_per_call, demand, measured=True, machine_usd_per_hour=around_the_clock)
+
+
+def owned_usd(machine: MachinePrice, calls_per_hour: float) -> float:
+    """What a call of an owned model costs in US dollars: its share of a machine, idle hours included.
+
+    Raises:
+        DataError: The throughput is not above 0.
+    """
     if not calls_per_hour > 0:
         raise DataError(f"expected a throughput above 0 calls an hour, found {calls_per_hour:g}")
-    around_the_clock = machine.usd_per_hour if demand.own_machine else 0.0
-    usd_per_call = machine.usd_per_hour / (calls_per_hour * machine.utilisation)
-    return _cost(usd_per_call, demand, measured=True, machine_usd_per_hour=around_the_clock)
+    return machine.usd_per_hour / (calls_per_hour * machine.utilisation)
 
 
 def calls_per_hour(calls: int, seconds: float) -> float:

@@ -1,7 +1,8 @@
 """Bootstrap draws of dollars per call and of shares right from a sample of calls. Pure.
 
 Dollars are drawn by bootstrap-t (Efron 1981; Hall 1988), because costs are skewed: the expensive calls that drive the
-mean are rare in a sample. Shares are drawn by a bootstrap of groups, widened to Student's t if there are few groups.
+mean are rare in a sample. Shares are drawn by a bootstrap of groups, widened to Student's t if there are few groups;
+so are dollars of fewer than `FEW` groups, whose spread a draw of them does not tell.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 DRAWS = 2000
+FEW = 8  # groups: with fewer, draws of nearly equal groups are so frequent that bootstrap-t has no upper end
+_ALIKE = 1e-6  # of the mean: standard errors below it are rounding, of groups that cost the same
 _BLOCK = 250  # draws at once: 250 × 10,000 groups take less than 20 MB
 
 
@@ -28,7 +31,10 @@ def resampled(
     drawn = [_means(_counted(counts, rng), sums, sizes) for _ in range(DRAWS // _BLOCK)]
     means, errors = (np.concatenate(part) for part in zip(*drawn, strict=True))
     mean, error = (part[0] for part in _means(counts[None], sums, sizes))
-    usd = [_studentised(means[:, i], errors[:, i], mean[i], error[i], usd_N_C[:, i].min()) for i in range(c)]
+    usd = [
+        np.maximum(_studentised(means[:, i], errors[:, i], float(mean[i]), float(error[i]), k), usd_N_C[:, i].min())
+        for i in range(c)
+    ]
     right = [_widened(means[:, i], float(mean[i]), k, rng) for i in range(c, 2 * c)]
     return np.stack(usd), np.stack(right)
 
@@ -68,18 +74,24 @@ def _means(weights: NDArray[Any], sums: Array, sizes: Array) -> tuple[Array, Arr
     return mean, np.sqrt(np.maximum(squares, 0.0)) / n
 
 
-def _studentised(means: Array, errors: Array, mean: float, error: float, least: float) -> Array:
-    """Draws whose quantiles are the ends of bootstrap-t intervals, ordered like the drawn means.
+def _studentised(means: Array, errors: Array, mean: float, error: float, k: int) -> Array:
+    """Draws of dollars whose quantiles are the ends of bootstrap-t intervals, ordered like the drawn means.
 
-    Computed on a log scale, where errors depend less on the mean; no mean is below the cheapest call.
+    Computed on a log scale, where errors depend less on the mean. Of few groups the draws are widened instead; of one
+    group all are the mean.
     """
-    if not error > 1e-12 * abs(mean) or mean <= 0:
+    if k < 2 or not error > _ALIKE * abs(mean) or mean <= 0:
         return np.full(len(means), mean)
-    spread = np.where(errors > 0, errors, error)
-    moved = np.log(np.maximum(means, 1e-300) / mean) / (spread / np.maximum(means, 1e-300))
+    if k < FEW:
+        return mean * (means / mean) ** _wider(k)
+    from scipy.stats import t
+
+    most = float(t.ppf(0.999, k - 1))  # further out a draw's groups are alike by chance
+    spread = np.where(errors > _ALIKE * means, errors, error)
+    moved = np.clip(np.log(np.maximum(means, 1e-300) / mean) / (spread / np.maximum(means, 1e-300)), -most, most)
     drawn = np.empty(len(means))
-    drawn[np.argsort(means)] = np.sort(mean * np.exp(np.clip(-moved * error / mean, -50, 50)))
-    return np.maximum(drawn, least)
+    drawn[np.argsort(means)] = np.sort(mean * np.exp(-moved * error / mean))
+    return drawn
 
 
 def _widened(means: Array, mean: float, k: int, rng: np.random.Generator) -> Array:
@@ -88,7 +100,11 @@ def _widened(means: Array, mean: float, k: int, rng: np.random.Generator) -> Arr
         return rng.beta(k * mean + 0.5, k * (1 - mean) + 0.5, size=len(means))
     if k < 2:
         return rng.random(len(means))
+    return np.clip(mean + _wider(k) * (means - mean), 0.0, 1.0)
+
+
+def _wider(k: int) -> float:
+    """How much wider than a bootstrap of k groups, at least two, Student's interval is."""
     from scipy.stats import norm, t
 
-    wider = float(t.ppf(0.975, k - 1) / norm.ppf(0.975)) * (k / (k - 1)) ** 0.5
-    return np.clip(mean + wider * (means - mean), 0.0, 1.0)
+    return float(t.ppf(0.975, k - 1) / norm.ppf(0.975)) * (k / (k - 1)) ** 0.5

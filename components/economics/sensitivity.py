@@ -35,8 +35,8 @@ def swings(case: Case, horizon_years: float, utilisation: float) -> tuple[Swing,
 
 
 def assumptions(case: Case, utilisation: float) -> list[tuple[str, Change, Change]]:
-    """Each assumption behind a case: its name, low value and high value."""
-    busiest = 0.9
+    """Each assumption behind a case: its name, low value and high value, with the present one between them."""
+    busiest, growth = max(0.9, utilisation), float(case.growth_per_year)
     changes: list[tuple[str, Change, Change]] = [
         _factors("incumbent's price", ("incumbent_usd",), 0.5, 2.0),
         _factors("calls a year", ("calls_per_year",), 0.5, 2.0),
@@ -47,15 +47,15 @@ def assumptions(case: Case, utilisation: float) -> list[tuple[str, Change, Chang
             (f"{busiest:.0%}", lambda varied: varied.changed(owned_usd=varied.owned_usd * utilisation / busiest)),
         ),
         _factors("one-off costs", ("investment_usd",), 0.5, 2.0),
-        (
-            "growth a year",
-            ("−50%", lambda varied: varied.changed(growth_per_year=-0.5)),
-            ("+100%", lambda varied: varied.changed(growth_per_year=1.0)),
-        ),
+        ("growth a year", _growth(min(-0.5, growth)), _growth(max(1.0, growth))),
     ]
     if case.usd_per_error:
         changes.append(_factors("cost of an error", ("usd_per_error",), 0.5, 2.0))
     return changes
+
+
+def _growth(share: float) -> Change:
+    return f"{share:+.0%}".replace("-", "−"), lambda case: case.changed(growth_per_year=share)
 
 
 def _factors(name: str, fields: tuple[str, ...], low: float, high: float) -> tuple[str, Change, Change]:

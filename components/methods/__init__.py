@@ -33,9 +33,11 @@ NAMES = {
 }
 ADVISED = {"imitate": "sft", "reward": "grpo", "pairs": "dpo", "thumbs": "kto"}
 """Advice's words for these methods, by what they learn from; for other methods it uses their own names."""
+BY_RL = ("grpo", "judged_grpo")
+"""Methods that train by RL, which the workload's sealed scorer watches."""
 MEMBERS = ("label", "makes", "params", "needs", "make")
 
-__all__ = ["ADVISED", "NAMES", "Job", "Made", "Method", "advised_as", "label_of", "method_of"]
+__all__ = ["ADVISED", "NAMES", "Job", "Made", "Method", "advised_as", "label_of", "method_of", "trains_by_rl"]
 
 
 @cache
@@ -64,6 +66,11 @@ def label_of(name: str) -> str:
         return method_of(name).label
     except ConfigError:
         return name
+
+
+def trains_by_rl(name: str) -> bool:
+    """Whether a method of this name trains by RL, as far as is known: of methods of one's own it is not."""
+    return name in BY_RL
 
 
 def advised_as(rung: RungResult | RungParams) -> str:

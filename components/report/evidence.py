@@ -6,20 +6,26 @@ from pydantic import Field
 
 from components.advice import Advice
 from components.economics import Account, Prices
-from components.records import Record
+from components.records import Record, Score
 from components.report.trust import Trust
 
 Curve = list[tuple[float, float]]  # (step, value)
 
 
 class Change(Record):
-    """An example on which exactly one of a rung and its parent is right, with both answers verbatim."""
+    """An example on which exactly one of a rung and its parent is right, with both answers verbatim and their scores.
+
+    `tried` says that the answers are what an agent said last: what it did is scored, and not they.
+    """
 
     example_id: str
     message: str
     parent_answer: str
+    parent_score: Score
     answer: str
+    score: Score
     reference: str
+    tried: bool = False
 
 
 class Changes(Record):

@@ -12,9 +12,14 @@ LABELS = {"people": "labels that people gave", "built": "answers made from refer
 
 
 class Trust(Record):
-    """The records behind the section; None if a stage left none."""
+    """The records behind the section; None if a stage left none.
+
+    `rl` says that RL trained a rung, `sealed_scorer` that there is one to watch it.
+    """
 
     certificate: Certificate | None = None
+    rl: bool = False
+    sealed_scorer: bool = False
     watch: RewardWatch | None = None
     audit: Audit | None = None
     suspects: tuple[Suspect, ...] = ()
@@ -28,6 +33,8 @@ def view(trust: Trust | None) -> dict[str, Any] | None:
         "certificate": trust.certificate,
         "labels": LABELS[trust.certificate.source] if trust.certificate else "",
         "bars": _bars(trust.certificate) if trust.certificate else [],
+        "rl": trust.rl or trust.watch is not None,
+        "sealed_scorer": trust.sealed_scorer,
         "watch": trust.watch,
         "audit": trust.audit,
         "suspects": trust.suspects,

@@ -9,12 +9,12 @@ from datetime import date
 
 import numpy as np
 
-from components.economics import Account, Calls, Setting, draw_up
+from components.economics import Account, Calls, Setting, draw_up, owned_usd
 from components.errors import DataError
 from components.evaluation import Scores, scores_in
 from components.records import Completion, Example, Ladder, Rung, RungResult, read_record
 from components.stages.answers import completions_of, judged_of
-from components.stages.evaluate import evaluated, listed_tokens
+from components.stages.evaluate import evaluated, listed_tokens, throughput
 from components.stages.run import Run, StageRecord
 
 
@@ -97,10 +97,11 @@ def judging_usd(run: Run, made: Rung) -> float:
 def _calls(
     run: Run, result: RungResult, examples: Sequence[Example], answered: Sequence[Completion], scores: Scores
 ) -> Calls:
-    """A rung's calls on the test split."""
+    """A rung's calls on the test split, at today's prices."""
     owned, usage = result.makes != "prompt", {example.example_id: example.usage for example in answered}
     if owned:
-        usd = np.full(len(examples), result.cost.usd_per_1k_calls / 1000)
+        machine = run.prices.machine(run.profile.machine)
+        usd = np.full(len(examples), owned_usd(machine, throughput(run, result.name, len(answered))))
     else:
         sent, out = listed_tokens(run, run.prompt_of(run.rung(result.name)), examples)
         if result.cost.measured:

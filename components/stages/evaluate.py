@@ -71,8 +71,8 @@ def _cost(run: Run, made: Rung, examples: Sequence[Example]) -> Callable[[Measur
         own_machine = run.workload.economics.own_machine
         demand = Demand(run.workload.traffic.calls_per_year, measured.accuracy, own_machine)
         if made.makes != "prompt":
-            machine, seconds = run.prices.machine(run.profile.machine), answered(run, made.name).seconds
-            return owned_cost(machine, calls_per_hour(len(examples), seconds), demand)
+            machine = run.prices.machine(run.profile.machine)
+            return owned_cost(machine, throughput(run, made.name, len(examples)), demand)
         price = run.prices.model(run.workload.incumbent)
         if run.profile.prompting is not None:
             return api_cost(price, measured.input_tokens, measured.output_tokens, demand, measured=True)
@@ -80,6 +80,11 @@ def _cost(run: Run, made: Rung, examples: Sequence[Example]) -> Callable[[Measur
         return api_cost(price, sum(sent) / len(sent), sum(out) / len(out), demand)
 
     return cost
+
+
+def throughput(run: Run, name: str, calls: int) -> float:
+    """The calls that an owned rung answers in a busy hour, from the time that so many answers to test took."""
+    return calls_per_hour(calls, answered(run, name).seconds)
 
 
 def listed_tokens(run: Run, asked: Prompt, examples: Sequence[Example]) -> tuple[list[float], list[float]]:

@@ -6,12 +6,13 @@ from components.data.report import DataReport
 from components.evaluation import Scores, changes, common, scores_in
 from components.evaluation.certificate import Certificate
 from components.evaluation.label_audit import Audit, Suspect
-from components.records import Completion, Example, Ladder, read_jsonl, read_record, write_record
+from components.methods import trains_by_rl
+from components.records import Completion, Example, Ladder, Score, read_jsonl, read_record, write_record
 from components.report import Change, Changes, Evidence, Trust, price_lines, render
 from components.stages.advise import advised
 from components.stages.answers import completions_of, judged_of
 from components.stages.audit import audit_folder
-from components.stages.certified import certificate_file
+from components.stages.certified import Permit, certificate_file, permit_file
 from components.stages.economics import account, spent_by_rung
 from components.stages.evaluate import evaluated
 from components.stages.gate import decided
@@ -80,8 +81,11 @@ def _trust(run: Run) -> Trust:
     """The certificate, the watch over RL, and the audit with its surest suspects."""
     folder, certificate = audit_folder(run), certificate_file(run)
     watched = [made.watch for made in run.made.values() if made.watch]
+    rewarded = any(rung.rewarded for rung in run.rungs)
     return Trust(
-        certificate=read_record(certificate, Certificate) if any(rung.rewarded for rung in run.rungs) else None,
+        certificate=read_record(certificate, Certificate) if rewarded else None,
+        rl=any(trains_by_rl(rung.made_by) for rung in run.rungs),
+        sealed_scorer=rewarded and read_record(permit_file(run), Permit).sealed_scorer is not None,
         watch=next((rung for rung in watched if rung.stopped), watched[-1] if watched else None),
         audit=read_record(folder / "audit.json", Audit),
         suspects=tuple(read_jsonl(folder / "suspects.jsonl", Suspect)[:SHOWN]),
@@ -95,16 +99,22 @@ def _changes(run: Run, scores: Mapping[str, Scores], parent: str, child: str) ->
     was, now = ({answer.example_id: answer for answer in completions_of(run, "test", name)} for name in (parent, child))
 
     def shown(ids: tuple[str, ...]) -> tuple[Change, ...]:
-        return tuple(_change(examples[key], was[key], now[key]) for key in ids[:SHOWN])
+        return tuple(
+            _change(examples[key], (was[key], scores[parent][key]), (now[key], scores[child][key]))
+            for key in ids[:SHOWN]
+        )
 
     return Changes(fixed=shown(moved.fixed), broken=shown(moved.broken))
 
 
-def _change(example: Example, before: Completion, after: Completion) -> Change:
+def _change(example: Example, before: tuple[Completion, Score], after: tuple[Completion, Score]) -> Change:
     return Change(
         example_id=example.id,
         message="\n".join(example.input.values()),
-        parent_answer=before.text,
-        answer=after.text,
+        parent_answer=before[0].text,
+        parent_score=before[1],
+        answer=after[0].text,
+        score=after[1],
         reference=example.reference,
+        tried=after[0].trajectory is not None,
     )

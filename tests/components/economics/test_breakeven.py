@@ -1,5 +1,6 @@
 """Paybacks derived by hand, and intervals that hold the truth."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -19,10 +20,13 @@ from components.economics import (
     payback_years,
     saved_of_year,
 )
+from components.economics.account import interval
 from components.economics.breakeven import calls_to_pay
-from components.economics.sensitivity import swings
+from components.economics.draws import resampled
+from components.economics.sensitivity import assumptions, swings
 from components.errors import DataError
 from components.params import EconomicsParams, Traffic
+from components.records import Interval
 
 SOURCE = {"source": "a list", "date": date(2026, 1, 1)}
 MACHINE = MachinePrice.model_validate(SOURCE | {"description": "d", "usd_per_hour": 0.9, "utilisation": 0.5})
@@ -149,6 +153,16 @@ def test_an_account_says_what_it_leaves_out() -> None:
     assert "idle hours" in note
 
 
+@pytest.mark.parametrize(
+    ("names", "words"), [("a" * 50, "belong to one group"), ("ab" * 25, "only 2 groups"), ("abcdefgh" * 7, "")]
+)
+def test_an_account_of_few_groups_says_so(names: str, words: str) -> None:
+    few = replace(setting(usd_per_label=1, usd_per_error=1, usd_setup=1, own_machine=True), groups=list(names))
+    notes = draw_up([calls("a", 1e-3, [1] * len(names), owned=False)], "a", few).notes
+    assert [note for note in notes if "group" in note and words in note] == list(notes[1:])
+    assert len(notes) == 1 + bool(words)
+
+
 def test_rungs_of_different_examples_are_refused() -> None:
     first, other = calls("a", 1e-3, [1] * 3, owned=False), calls("b", 1e-3, [1] * 4, owned=True)
     with pytest.raises(DataError, match="same examples"):
@@ -167,6 +181,58 @@ def test_intervals_of_the_cost_of_a_right_call_hold_the_truth() -> None:
         assert interval is not None
         held += interval.low <= 1 / 0.7 <= interval.high
     assert 0.92 <= held / 300 <= 0.98
+
+
+def usd_interval(usd: list[float], groups: list[str] | None, seed: int = 1) -> Interval:
+    """The interval of dollars per call of one rung."""
+    column = np.array(usd)[:, None]
+    drawn, _ = resampled(column, np.ones_like(column), groups, np.random.default_rng(seed))
+    return interval(float(column.mean()), drawn[0])
+
+
+def test_the_cost_of_three_groups_has_an_end() -> None:
+    # One draw in 27 is the dearest group alone, 130 for a mean of 331 / 3. Student's t has 4.303 in the place of 1.960
+    # deviations, and sqrt(3 / 2) for the missing degree of freedom: (390 / 331) ^ 2.689 = 1.555 times the mean.
+    costs = usd_interval([100.0] * 40 + [101.0] * 40 + [130.0] * 40, ["a"] * 40 + ["b"] * 40 + ["c"] * 40)
+    assert costs.high == pytest.approx(331 / 3 * 1.555, rel=1e-3)
+    assert costs.low == 100.0  # the cheapest call
+
+
+def test_draws_of_calls_that_cost_the_same_are_no_sure_ones() -> None:
+    # More than a third of the draws miss the one dear call: their error is 0, or what rounding leaves of it.
+    for cheap, dear, n in ((0.0012665986, 0.0048362486, 75), (0.0024623271, 0.0062095300, 120), (1e-3, 3e-3, 50)):
+        costs = usd_interval([cheap] * n + [dear], None)
+        assert costs.low < costs.value < costs.high < 2 * costs.value
+
+
+@pytest.mark.parametrize("k", [3, 4, 5, 8, 20])
+def test_intervals_of_few_groups_hold_the_truth_and_do_not_explode(k: int) -> None:
+    # Groups differ by a quarter, their ten calls by a half (lognormal); the mean is 1.
+    rng, found = np.random.default_rng(k), list[Interval]()
+    for number in range(100):
+        group_means = np.exp(rng.normal(0, 0.25, k) - 0.25**2 / 2)
+        usd = np.exp(rng.normal(0, 0.5, (k, 10)) - 0.5**2 / 2) * group_means[:, None]
+        found.append(usd_interval(usd.ravel().tolist(), [str(at) for at in range(k) for _ in range(10)], number))
+    assert np.mean([costs.low <= 1 <= costs.high for costs in found]) >= 0.86
+    assert max(costs.high / costs.value for costs in found) < 8
+
+
+@pytest.mark.parametrize(
+    ("utilisation", "growth", "ends"),
+    [
+        (0.5, 0.0, ("25%", "90%", "−50%", "+100%")),
+        (1.0, 1.5, ("50%", "100%", "−50%", "+150%")),
+        (0.95, -0.6, ("48%", "95%", "−60%", "+100%")),
+    ],
+)
+def test_low_and_high_enclose_what_is_assumed(utilisation: float, growth: float, ends: tuple[str, ...]) -> None:
+    case = CASE.changed(growth_per_year=growth)
+    named = {name: (low, high) for name, low, high in assumptions(case, utilisation)}
+    assert tuple(label for name in ("utilisation", "growth a year") for label, _ in named[name]) == ends
+    now = float(net_usd(case, 2.0))
+    for swing in swings(case, 2.0, utilisation):
+        low, high = sorted((swing.net_usd_low, swing.net_usd_high))
+        assert low - 1e-9 <= now <= high + 1e-9, swing.name
 
 
 def test_the_assumption_that_moves_most_comes_first() -> None:

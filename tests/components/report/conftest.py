@@ -13,6 +13,7 @@ from components.records import (
     Ladder,
     Latency,
     RungResult,
+    Score,
     Verdict,
     to_json,
 )
@@ -80,9 +81,12 @@ def rung(line: tuple[Any, ...]) -> RungResult:
 
 
 def example(ticket: Ticket, parent: str, child: str) -> Change:
+    gold = to_json(ticket.gold)
+    was, now = (Score(value=float(answer == gold), passed=answer == gold) for answer in (parent, child))
     return Change(
-        example_id=ticket.id, message=ticket.message, parent_answer=parent, answer=child, reference=to_json(ticket.gold)
-    )
+        example_id=ticket.id, message=ticket.message, reference=gold,
+        parent_answer=parent, parent_score=was, answer=child, score=now,
+    )  # fmt: skip
 
 
 def curve(steps: range, shape: Any) -> Curve:

@@ -1,11 +1,31 @@
-"""Answers side by side: what agrees with the reference is seen as such."""
+"""Answers side by side: what the scorer calls right is seen as such."""
 
+import pytest
+
+from components.records import Score
 from components.report import Change
 from components.report.examples import MOST_CHARACTERS, compare
 
+RIGHT = Score(value=1.0, passed=True)
 
-def change(parent: str, child: str, reference: str = '{"intent": "refund", "amount": 49.9, "paid": true}') -> Change:
-    return Change(example_id="T1", message="Hello", parent_answer=parent, answer=child, reference=reference)
+
+def wrong(**parts: float) -> Score:
+    return Score(value=0.0, passed=False, parts=parts)
+
+
+def change(
+    parent: str,
+    child: str,
+    reference: str = '{"intent": "refund", "amount": 49.9, "paid": true}',
+    scores: tuple[Score, Score] | None = None,
+    tried: bool = False,
+) -> Change:
+    """Two answers, both wrong where no scores are given."""
+    was, now = scores or (wrong(), wrong())
+    return Change(
+        example_id="T1", message="Hello", reference=reference,
+        parent_answer=parent, parent_score=was, answer=child, score=now, tried=tried,
+    )  # fmt: skip
 
 
 def test_only_fields_in_which_an_answer_errs_are_shown() -> None:
@@ -46,6 +66,52 @@ def test_a_reference_that_is_no_object_leaves_texts_alone() -> None:
         "b",
         "c",
     )
+
+
+@pytest.mark.parametrize(
+    ("reference", "parent", "child"),
+    [
+        ('{"sql": "a > 1"}', '{"sql": "a > 2"}', '{"sql": "1 < a"}'),
+        ('{"tags": ["a", "b"]}', '{"tags": ["a"]}', '{"tags": ["b", "a"]}'),
+        ('{"amount": 49.9}', '{"amount": 4.99}', '{"amount": 49.901}'),
+    ],
+)
+def test_an_answer_that_passed_is_right_however_it_is_written(reference: str, parent: str, child: str) -> None:
+    scores = wrong(sql_execution=0.0), RIGHT
+    [line] = compare(change(parent, child, reference, scores)).lines
+    assert (line.parent_right, line.child_right) == (False, True)
+    assert line.child in child
+
+
+def test_a_wrong_answer_errs_where_its_score_says_so() -> None:
+    reference = '{"tags": ["a", "b"], "amount": 1, "note": "x"}'
+    parent = '{"tags": ["b", "a"], "amount": 2, "note": "y"}'
+    comparison = compare(change(parent, reference, reference, (wrong(tags=1.0, amount=0.0), RIGHT)))
+    # The note differs, and no part tells whether it may.
+    rights = [(line.field, line.parent_right, line.child_right) for line in comparison.lines]
+    assert rights == [("amount", False, True), ("note", None, True)]
+    assert comparison.agreed == 1
+
+
+def test_where_no_part_is_to_blame_fields_err_that_differ() -> None:
+    reference = '{"summary": "late", "order": "A1"}'
+    invented = '{"summary": "late by 9 days", "order": "A1"}'
+    comparison = compare(change(invented, reference, reference, (wrong(summary=1.0, order=1.0), RIGHT)))
+    assert [(line.field, line.parent_right) for line in comparison.lines] == [("summary", False)]
+
+
+def test_answers_without_a_wrong_field_are_shown_as_texts() -> None:
+    same = '{"intent": "refund", "amount": 49.9, "paid": true}'
+    comparison = compare(change(f" {same}", same, scores=(wrong(), RIGHT)))
+    assert (comparison.lines, comparison.agreed) == ((), 0)
+    assert (comparison.parent_text, comparison.child_text) == (f" {same}", same)
+
+
+@pytest.mark.parametrize("said", ["Done.", '{"intent": "refund"}'])
+def test_what_an_agent_said_is_shown_as_text_alone(said: str) -> None:
+    comparison = compare(change("I cannot.", said, scores=(wrong(final_state=0.0), RIGHT), tried=True))
+    assert (comparison.lines, comparison.agreed) == ((), 0)
+    assert (comparison.parent_text, comparison.child_text) == ("I cannot.", said)
 
 
 def test_an_endless_answer_is_cut() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from components.economics import MachinePrice, ModelPrice, Prices
 from components.errors import ConfigError, DataError
-from components.records import Ladder, Verdict
+from components.records import Ladder, Score, Verdict
 from components.report import Change, Changes, Evidence, price_lines, render
 
 EVIL = "<script>alert('x')</script><img src=https://evil.example/x.png> & \"quoted\""
@@ -126,7 +126,11 @@ def test_at_most_five_examples_of_each_kind_are_shown(evidence: Evidence, page: 
 
 
 def test_what_users_wrote_is_shown_and_never_run(ladder: Ladder, evidence: Evidence, tmp_path: Path) -> None:
-    evil = Change(example_id=EVIL, message=EVIL, parent_answer=EVIL, answer='{"a": "</td>"}', reference='{"a": 1}')
+    wrong = Score(value=0.0, passed=False)
+    evil = Change(
+        example_id=EVIL, message=EVIL, reference='{"a": 1}',
+        parent_answer=EVIL, parent_score=wrong, answer='{"a": "</td>"}', score=wrong,
+    )  # fmt: skip
     rungs = (ladder.rungs[0].model_copy(update={"name": EVIL, "slices": {EVIL: {EVIL: 0.5}}}), *ladder.rungs[1:])
     hurt = ladder.model_copy(
         update={

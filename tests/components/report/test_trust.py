@@ -48,18 +48,33 @@ def shown(ladder: Ladder, evidence: Evidence, tmp_path: Path) -> Any:
 
 
 def test_a_sound_scorer_without_a_watch_is_called_both(shown: Any) -> None:
-    text = shown(Trust(certificate=certificate())).text
+    text = shown(Trust(certificate=certificate(), rl=True)).text
     assert "Above the floor" in text
-    assert "RL was not watched" in text
+    assert "RL was not watched: the workload names no sealed_scorer" in text
     assert "lower score with intent wrong 99.0%" in text
+
+
+def test_a_sealed_scorer_that_saw_nothing_is_not_called_missing(shown: Any) -> None:
+    text = shown(Trust(certificate=certificate(), rl=True, sealed_scorer=True)).text
+    assert "RL was not watched." in text
+    assert "sealed_scorer" not in text
+
+
+@pytest.mark.parametrize("override", [None, "We look"])
+def test_nothing_is_said_of_rl_where_there_was_none(shown: Any, override: str | None) -> None:
+    below = certificate(reasons=("wrong answers that pass: 0.3",), override=override)
+    for trust in (Trust(certificate=certificate()), Trust(certificate=below), Trust(audit=AUDIT)):
+        text = shown(trust).text
+        section = text[text.index("Can the reward and the labels be trusted?") :].partition("Prices")[0]
+        assert "hacked" not in section and "RL " not in section
 
 
 def test_a_scorer_below_the_floor_shows_its_reasons_and_who_answers_for_it(shown: Any) -> None:
     reasons = ("wrong answers that pass: 0.3, at most 0.05 allowed",)
     refused = shown(Trust(certificate=certificate(reasons=reasons))).text
-    assert "RL does not start" in refused
+    assert "no rung may be rewarded by this scorer" in refused
     assert reasons[0] in refused
-    assert "RL went on because: “We look” " in shown(
+    assert "the climb went on because: “We look” " in shown(
         Trust(certificate=certificate(reasons=reasons, override="We look"))
     ).text.replace("”", "” ")
 

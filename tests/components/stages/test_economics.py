@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+import yaml
 
 from components.ladder import PlannedRung
 from components.params import EconomicsParams
@@ -20,9 +21,10 @@ from components.records import (
 )
 from components.stages.economics import account, spent_usd
 from components.stages.evaluate import Evaluations
-from components.stages.run import Best, Run
+from components.stages.run import PRICES, Best, Run
 from tests.components.methods.small import settings
-from tests.components.stages.conftest import MakeRun, keep_answers, keep_rung
+from tests.components.stages.conftest import PRICES as TABLE
+from tests.components.stages.conftest import SOURCED, MakeRun, keep_answered, keep_answers, keep_rung
 
 SURE = Interval(value=0.5, low=0.5, high=0.5)
 
@@ -42,7 +44,7 @@ def answered(example: Example, right: bool) -> Completion:
 
 @pytest.fixture
 def run(make_run: MakeRun) -> Run:
-    """A prompt that is right on half of the calls, SFT on three quarters, made in an hour."""
+    """A prompt that is right on half of the calls, SFT on three quarters, made in an hour; it answers four a second."""
     run = make_run()
     keep_rung(run, "one")
     keep_rung(run, "sft", seconds=3600.0)
@@ -53,6 +55,7 @@ def run(make_run: MakeRun) -> Run:
     test = run.examples("test")
     keep_answers(run, "one", "test", [answered(example, at % 2 == 0) for at, example in enumerate(test)])
     keep_answers(run, "sft", "test", [answered(example, at % 4 != 0) for at, example in enumerate(test)])
+    keep_answered(run, "sft", seconds=15.0)
     return run
 
 
@@ -67,6 +70,13 @@ def test_an_account_is_drawn_up_from_what_was_kept(run: Run) -> None:
     payback = actual["sft"].payback
     assert payback is not None and payback.years == pytest.approx(0.72 / 2700, rel=1e-3)
     assert payback.date == "2026-11-23"
+
+
+def test_an_owned_rung_costs_its_machine_at_todays_price(run: Run) -> None:
+    machine = {"description": "x", "usd_per_hour": 1.44, "utilisation": 0.25, **SOURCED}
+    PRICES.write_text(yaml.safe_dump({**TABLE, "machines": {"laptop_2_cores": machine}}), encoding="utf-8")
+    # 14,400 calls a busy hour are 3,600 a paid one: $1.44 / 3,600 = 400 µ$ a call, whatever it was at the evaluation
+    assert account(run, date(2026, 11, 23)).rungs[1].usd_per_1k_calls.value == pytest.approx(0.4)
 
 
 def test_a_rung_costs_what_it_was_made_from_as_well(run: Run) -> None:
