@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.registry.redaction import redact
+from components.registry.redaction import redact, storable
 from components.registry.store import connect, expecting, tracking_uri
 from components.registry.traces import EXAMPLE_TAG, MOST_ID, PREVIEW_CHARACTERS, remove_traces, traces_that
 
@@ -82,9 +82,9 @@ def _info(experiment: str, run_id: str, trace_id: str, row: Row, now_ms: int) ->
         state=TraceState.OK,
         request_preview=redact(_json(row.inputs))[:PREVIEW_CHARACTERS],
         response_preview=redact(row.output)[:PREVIEW_CHARACTERS],
-        client_request_id=row.example_id[:MOST_ID],
+        client_request_id=storable(row.example_id[:MOST_ID]),
         trace_metadata={TraceMetadataKey.SOURCE_RUN: run_id, TraceMetadataKey.TOKEN_USAGE: json.dumps(usage)},
-        tags={TraceTagKey.TRACE_NAME: "evaluation", EXAMPLE_TAG: row.example_id},
+        tags={TraceTagKey.TRACE_NAME: "evaluation", EXAMPLE_TAG: storable(row.example_id)},
         assessments=_assessments(run_id, trace_id, row),
     )
 

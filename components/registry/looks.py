@@ -41,11 +41,19 @@ def count_look(workload: str, split: Sequence[str], question: str, run_id: str |
 def examples_asked_for(workload: str) -> int:
     """How many more sealed examples the last gate asked for; 0 if none, or if there was no gate.
 
+    Looks are tags of the climb's run; what a gate asks for is a number of its stage's run, or of a climb that took the
+    gate from DVC's cache.
+
     Raises:
         RegistryError: The record is unavailable.
     """
-    gates = _gates(connect(), workload)
-    return int(gates[0].data.metrics.get(MORE_EXAMPLES, 0)) if gates else 0
+    client = connect()
+    with expecting(f"the gates of {workload}"):
+        newest = client.search_runs(
+            [experiment_id(client, workload)], f"metrics.`{MORE_EXAMPLES}` >= 0",
+            order_by=["attributes.start_time DESC"], max_results=1,
+        )  # fmt: skip
+    return int(newest[0].data.metrics[MORE_EXAMPLES]) if newest else 0
 
 
 def _gates(client: Any, workload: str) -> list[Any]:

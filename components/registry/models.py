@@ -5,6 +5,7 @@ wins, the caller how completions are generated. Folders are stored as they are, 
 over a local base reloads with random weights, and MLflow only prints a report.
 """
 
+import hashlib
 import re
 import shutil
 import tempfile
@@ -380,10 +381,20 @@ def _fetched(address: str) -> tuple[Path, Any]:
         else:
             version = client.get_model_version(name, parts["version"])
         source = client.get_model_version_download_uri(name, version.version)
-        folder = local_folder(source) or _copy(source, COPIES / name / str(version.version))
+        folder = local_folder(source) or _copy(source, copy_folder(version))
     if not folder.is_dir():
         raise RegistryError(f"expected the files of {address}, found none at {folder}")
     return folder, version
+
+
+def copy_folder(version: Any) -> Path:
+    """Where the files of a version that a server stores are copied to.
+
+    Its name has the number and a hash of the files, or of their address in versions from before that was recorded:
+    every server counts from 1, and so does one whose model was deleted.
+    """
+    files = version.tags.get(DIGEST_TAG) or hashlib.sha256(str(version.source).encode()).hexdigest()
+    return COPIES / version.name / f"{version.version}-{files[:16]}"
 
 
 def _copy(source: str, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What must never be recorded: secret settings, secrets in the environment, logins and keys in addresses.
+"""What must never be recorded: secret settings, secrets in the environment, logins and keys in addresses, NUL.
 
 Decides by names and by the environment's values; callers are responsible for the content of artifacts.
 """
@@ -37,15 +37,20 @@ def is_secret(name: str) -> bool:
     return _SECRET_SETTING.search(name) is not None
 
 
+def storable(text: str) -> str:
+    """The text with U+FFFD for each NUL, which PostgreSQL takes in no text."""
+    return text.replace("\0", "\ufffd")
+
+
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
-    """The text without logins and keys in addresses, and without the values of secret environment variables."""
+    """A storable text without logins and keys in addresses, and without the values of secret environment variables."""
     variables = os.environ if environment is None else environment
     text = _TOKEN_IN_ADDRESS.sub(f"{HIDDEN}@", _PASSWORD_IN_ADDRESS.sub(rf"\1:{HIDDEN}@", text))
     text = _QUERY.sub(_without_key, text)
     for name, value in variables.items():
         if len(value) >= SHORTEST_SECRET and _SECRET_VARIABLE.search(name):
             text = text.replace(value, HIDDEN)
-    return text
+    return storable(text)
 
 
 def safe(values: Mapping[str, object]) -> dict[str, str]:

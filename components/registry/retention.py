@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components.records import choices_id, request_id
-from components.registry.models import ARTIFACT, COPIES
+from components.registry.models import ARTIFACT, COPIES, copy_folder
 from components.registry.moved import local_folder
 from components.registry.store import connect, expecting
 from components.registry.traces import EXAMPLE_TAG, PAGE, mlflow_trace_id, remove_traces, traces_that
@@ -19,7 +19,7 @@ from components.registry.traces import EXAMPLE_TAG, PAGE, mlflow_trace_id, remov
 
 @dataclass(frozen=True)
 class Idle:
-    """A registered version without an alias, and the folder of its files if it is on this machine."""
+    """A registered version without an alias, and the folder of its files on this machine; None if others need it."""
 
     workload: str
     number: int
@@ -144,14 +144,15 @@ def remove_version(version: Idle) -> None:
     """
     with expecting(f"version {version.number} of {version.workload} to be removed"):
         connect().delete_model_version(version.workload, str(version.number))
-    shutil.rmtree(COPIES / version.workload / str(version.number), ignore_errors=True)
+    shutil.rmtree(COPIES / version.workload / str(version.number), ignore_errors=True)  # an earlier release's copy
     if version.folder is not None:
         shutil.rmtree(version.folder, ignore_errors=True)
 
 
 def _idle(workload: str, version: Any, needed: Collection[str]) -> Idle:
-    folder = None if str(version.source) in needed else local_folder(str(version.source))
-    return Idle(workload, int(version.version), folder)
+    stored = local_folder(str(version.source))
+    shared = stored is not None and str(version.source) in needed
+    return Idle(workload, int(version.version), None if shared else stored or copy_folder(version))
 
 
 def _runs(client: Any, experiment: str) -> Iterator[Any]:

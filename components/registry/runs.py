@@ -3,7 +3,9 @@
 Decides how a run is written and closed; the caller decides its name and content.
 """
 
+import hashlib
 import json
+import re
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -19,6 +21,9 @@ FLUSH_SECONDS = 1.0  # metrics within this time are written together: a write ta
 MOST_METRICS = 1_000  # MLflow's limit per call
 MOST_SETTINGS = 100
 MOST_CHARACTERS = 6_000  # MLflow's limit per setting
+MOST_NAME = 250  # MLflow's limit for the name of a setting or metric
+# What MLflow refuses in names, because they may be paths: most signs, empty parts, `.` and `..`.
+_REFUSED = re.compile(r"[^\w.\- :/]|(?<![^/])(?:\.|(?=/|\Z))")
 MADE_AS = "gradus.made_as"  # a tag of a run that stands in for one in another record: that one's id
 
 
@@ -44,7 +49,7 @@ class MlflowTracker:
         """
         from mlflow.entities import Param
 
-        settings = [Param(name, value[:MOST_CHARACTERS]) for name, value in safe(values).items()]
+        settings = [Param(recorded_name(name), value[:MOST_CHARACTERS]) for name, value in safe(values).items()]
         with expecting("settings that the run can keep"):
             for start in range(0, len(settings), MOST_SETTINGS):
                 self._client.log_batch(self._run_id, params=settings[start : start + MOST_SETTINGS])
@@ -53,14 +58,16 @@ class MlflowTracker:
         """Record settings that the run does not have yet; existing values are kept, even if they differ."""
         with expecting("settings that the run can keep"):
             recorded = self._client.get_run(self._run_id).data.params
-        self.params({name: value for name, value in safe(values).items() if name not in recorded})
+        self.params({name: value for name, value in safe(values).items() if recorded_name(name) not in recorded})
 
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
         """Record metrics named `stage/metric`; those within a second are written together."""
         from mlflow.entities import Metric
 
         now_ms = int(time.time() * 1000)
-        self._waiting += [Metric(name, float(value), now_ms, step or 0) for name, value in values.items()]
+        self._waiting += [
+            Metric(recorded_name(name), float(value), now_ms, step or 0) for name, value in values.items()
+        ]
         if len(self._waiting) >= MOST_METRICS or time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
 
@@ -105,6 +112,18 @@ class MlflowTracker:
         self.flush()
         with expecting("a run that can be closed"):
             self._client.set_terminated(self._run_id, status)
+
+
+def recorded_name(name: str) -> str:
+    """The name of a setting or metric as MLflow takes it: `_` stands for what it refuses, as in `Total (EUR)`.
+
+    A name that had to be changed or cut ends with eight digits of its hash, so that two names stay two.
+    """
+    taken = _REFUSED.sub("_", name)
+    if taken == name and len(name) <= MOST_NAME:
+        return name
+    mark = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:8]
+    return f"{taken[: MOST_NAME - len(mark) - 1]}-{mark}"
 
 
 @contextmanager

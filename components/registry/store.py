@@ -54,6 +54,7 @@ def connect() -> Any:
     Raises:
         RegistryError: The database cannot be opened, or no server answers.
     """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
     uri = tracking_uri()
     if uri.startswith(SERVERS[:2]):
         _await_answer(uri)
@@ -105,7 +106,6 @@ def absent(error: BaseException | None) -> bool:
 
 @lru_cache(maxsize=8)
 def _client(uri: str) -> Any:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
     from mlflow import MlflowClient
 
     for noisy in ("mlflow.store.db.utils", "alembic"):  # sixty lines of migrations at the first use
@@ -144,12 +144,15 @@ def await_database(uri: str) -> None:
 
 
 def _await_answer(uri: str) -> None:
-    """Refuse an address where no server answers; MLflow itself would retry for minutes."""
-    import httpx
+    """Refuse an address where no server answers; MLflow itself would retry for minutes.
 
-    try:
-        httpx.get(uri.rstrip("/") + "/health", timeout=_ANSWER_SECONDS)
-    except httpx.HTTPError as error:
-        raise RegistryError(
-            f"expected an MLflow server at MLFLOW_TRACKING_URI, found {error} ({redact(uri)})"
-        ) from error
+    It is asked as MLflow asks: with the certificates and logins that the environment names.
+    """
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    with expecting("an MLflow server at MLFLOW_TRACKING_URI"):
+        http_request(
+            get_default_host_creds(uri), "/health", "GET",
+            max_retries=0, raise_on_status=False, timeout=_ANSWER_SECONDS,
+        )  # fmt: skip

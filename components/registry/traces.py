@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from components.records import Feedback, Scored, Trace, production_record
+from components.registry.redaction import storable
 from components.registry.runs import experiment_id
 from components.registry.store import connect, expecting, tracking_uri
 
@@ -116,11 +117,14 @@ def _info(experiment: str, trace: Trace) -> Any:
         request_time=start_ns // 1_000_000,
         execution_duration=(end_ns - start_ns) // 1_000_000,
         state=TraceState.OK,
-        request_preview=trace.messages[-1].content[:PREVIEW_CHARACTERS],
-        response_preview=trace.text[:PREVIEW_CHARACTERS],
-        client_request_id=trace.id[:MOST_ID],
+        request_preview=storable(trace.messages[-1].content[:PREVIEW_CHARACTERS]),
+        response_preview=storable(trace.text[:PREVIEW_CHARACTERS]),
+        client_request_id=storable(trace.id[:MOST_ID]),
         trace_metadata=metadata,
-        tags={TraceTagKey.TRACE_NAME: trace.workload, **{key: str(value) for key, value in _facts(trace).items()}},
+        tags={
+            TraceTagKey.TRACE_NAME: trace.workload,
+            **{key: storable(str(value)) for key, value in _facts(trace).items()},
+        },
     )
 
 
@@ -184,7 +188,8 @@ def _assessments(record: Feedback | Scored) -> list[Any]:
     assessments: list[Any] = []
     if isinstance(record, Scored):
         passed = {"passed": str(record.passed)}
-        assessments.append(Judgement("score", record.value, rationale=record.reason or None, metadata=passed, **shared))
+        reason = storable(record.reason) or None
+        assessments.append(Judgement("score", record.value, rationale=reason, metadata=passed, **shared))
     if isinstance(record, Feedback) and record.score is not None:
         assessments.append(Judgement("feedback", record.score, **shared))
     if isinstance(record, Feedback) and record.corrected is not None:

@@ -12,14 +12,14 @@ from pathlib import Path
 from components.evaluation.sample import sample
 from components.params import SPLITS
 from components.records import Example, Judged, Ladder, RungResult, Verdict
-from components.registry import MlflowTracker, Row, closed_run, store_rows
+from components.registry import MORE_EXAMPLES, MlflowTracker, Row, closed_run, store_rows
 from components.report import drawing, frontier, markdown, standing
 from components.stages.answers import answered, completions_of, judged_of
 from components.stages.economics import spent_by_rung
 from components.stages.evaluate import evaluated
 from components.stages.figures import dataset, dev_figures, figures, gate_figures, identity, settings
 from components.stages.gate import GateRecord, decided
-from components.stages.publish import published
+from components.stages.published import published
 from components.stages.report import ladder_of
 from components.stages.run import Run
 from components.tracking import Tracker
@@ -88,6 +88,7 @@ def _tell_climb(run: Run, tracker: Tracker, ladder: Ladder, record: GateRecord) 
     top = next((rung for rung in ladder.rungs if rung.name == record.champion), None)
     if top is not None:
         tracker.metrics(figures(top))
+    tracker.metrics({MORE_EXAMPLES: float(record.verdicts[-1].more_examples)})  # also of a gate from DVC's cache
     done = published(run)
     version = done.version if done else record.version
     tracker.tag(

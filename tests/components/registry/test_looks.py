@@ -14,9 +14,10 @@ def split(numbers: range) -> tuple[str, ...]:
 
 
 def look(workload: str, numbers: range, question: str, asked: int = 0) -> int:
-    with open_run(workload, "gate", {}) as tracker:
-        looks = count_look(workload, split(numbers), question, tracker.run_id)
-        tracker.metrics({MORE_EXAMPLES: float(asked)})
+    with open_run(workload, "ladder", {}) as climb:
+        looks = count_look(workload, split(numbers), question, climb.run_id)
+        with open_run(workload, "gate", {}, climb.run_id) as stage:
+            stage.metrics({MORE_EXAMPLES: float(asked)})
     return looks
 
 

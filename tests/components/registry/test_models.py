@@ -4,11 +4,12 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Barrier
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import pytest
@@ -186,6 +187,48 @@ def test_two_who_fetch_a_version_at_once_both_get_it_whole(tmp_path: Path, monke
         assert [one.result() for one in fetching] == [folder, folder]
     assert sorted(path.name for path in folder.iterdir()) == ["first.bin", "second.bin"]
     assert sorted(path.name for path in folder.parent.iterdir()) == ["1", "2.fetching.part"]
+
+
+@dataclass(frozen=True)
+class Served:
+    """Version 1 of a model in a server's record."""
+
+    run: str
+    tags: Mapping[str, str]
+
+    def get_model_version(self, name: str, version: str) -> Any:
+        source = self.get_model_version_download_uri(name, version)
+        return SimpleNamespace(name=name, version=version, tags=self.tags, source=source)
+
+    def get_model_version_download_uri(self, name: str, version: str) -> str:
+        return f"mlflow-artifacts:/1/{self.run}/artifacts/model"
+
+
+@pytest.mark.parametrize(
+    "digests", [("a" * 64, "b" * 64), (None, None), ("a" * 64, None)], ids=["with", "without", "one without"]
+)
+def test_versions_of_two_servers_with_the_same_number_are_copied_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digests: tuple[str | None, str | None]
+) -> None:
+    fetched: list[str] = []
+
+    def fetch(artifact_uri: str, dst_path: str, **_: Any) -> str:
+        fetched.append(artifact_uri)
+        (Path(dst_path) / "model").mkdir()
+        (Path(dst_path) / "model" / "answer.txt").write_text(artifact_uri, encoding="utf-8")
+        return str(Path(dst_path) / "model")
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", fetch)
+    monkeypatch.chdir(tmp_path)
+    servers = [
+        Served(run, {"gradus.digest": digest} if digest else {})
+        for run, digest in zip(("staging", "production"), digests, strict=True)
+    ]
+    for server in (*servers, *servers):
+        monkeypatch.setattr(registry_models, "connect", lambda server=server: server)
+        folder, _ = registry_models._fetched("models:/shop/1")
+        assert f"/{server.run}/" in (folder / "answer.txt").read_text(encoding="utf-8")
+    assert len(fetched) == 2
 
 
 def test_a_version_that_cannot_be_fetched_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,23 @@
 """Rows of evaluations go with their example, and the files of runs can be read wherever they lie."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from components.registry import Row, forget_rows, open_run, run_files, store_rows, traces
+from components.registry import (
+    Row,
+    forget_rows,
+    idle_versions,
+    open_run,
+    remove_version,
+    retention,
+    run_files,
+    store_rows,
+    traces,
+)
+from components.registry.models import copy_folder
 from tests.shared_storage import needs_s3, s3_service
 
 
@@ -29,6 +41,32 @@ def test_rows_of_an_example_go_from_all_evaluations_and_no_others(record: Any, m
     assert shown(record, "rows") == sorted(2 * names[3:])
     assert forget_rows("rows", "P-chatcmpl-a") == 0
     assert forget_rows("nowhere", "P-chatcmpl-a") == 0
+
+
+def test_the_copy_of_a_servers_version_goes_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = [
+        SimpleNamespace(
+            name="shop", version=str(number), source="mlflow-artifacts:/1/run/artifacts/model",
+            tags={"gradus.digest": str(number) * 64},
+        )
+        for number in (1, 2, 3)
+    ]  # fmt: skip
+    gone: list[str] = []
+    server = SimpleNamespace(
+        search_model_versions=lambda _: versions,
+        search_registered_models=lambda _: [SimpleNamespace(aliases={"champion": "2"})],
+        delete_model_version=lambda _, number: gone.append(number),
+    )
+    monkeypatch.setattr(retention, "connect", lambda: server)
+    monkeypatch.chdir(tmp_path)
+    copies = [copy_folder(version) for version in versions]
+    copies.append(Path("state/models/shop/1"))  # an earlier release's
+    for folder in copies:
+        folder.mkdir(parents=True)
+    (idle,) = idle_versions("shop", 1)
+    assert (idle.number, idle.folder) == (1, copies[0])
+    remove_version(idle)
+    assert gone == ["1"] and [folder.is_dir() for folder in copies] == [False, True, True, False]
 
 
 def test_all_files_of_runs_are_found_but_for_those_of_versions(record: Any, tmp_path: Path) -> None:

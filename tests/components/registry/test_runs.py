@@ -1,5 +1,6 @@
 """Runs as MLflow keeps them: read back through its own client."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,34 @@ def test_more_numbers_and_settings_than_one_call_takes_are_all_kept(record: Any)
         run.metrics({f"m/{number}": float(number) for number in range(2_100)})
     data = record.get_run(run.run_id).data
     assert len(data.params) == 250 and len(data.metrics) == 2_100
+
+
+NAMES = {
+    "test/field/Größe in m: a-b.c/d": r"test/field/Größe in m: a-b\.c/d",
+    "test/field/Total (EUR)": r"test/field/Total _EUR_-\w{8}",
+    "test/field/Total [EUR]": r"test/field/Total _EUR_-\w{8}",
+    "certify/sensitive/order#": r"certify/sensitive/order_-\w{8}",
+    "Preis in €": r"Preis in _-\w{8}",
+    "a,b's\n?&%\0": r"a_b_s_____-\w{8}",
+    "a//b": r"a/_/b-\w{8}",
+    "a/./b/": r"a/_/b/_-\w{8}",
+    "../a": r"_\./a-\w{8}",
+    "/a": r"_/a-\w{8}",
+    "": r"_-\w{8}",
+    "a/" * 400: r"(a/){120}a-\w{8}",
+}
+
+
+def test_names_that_mlflow_refuses_are_recorded_under_similar_ones_and_two_stay_two(record: Any) -> None:
+    with open_run("triage-nano", "named", {}) as run:
+        run.metrics({name: float(number) for number, name in enumerate(NAMES)})
+        run.params({name: number for number, name in enumerate(NAMES)})
+        run.complete({name: "another" for name in NAMES})
+    data = record.get_run(run.run_id).data
+    metrics, params = ({value: name for name, value in kept.items()} for kept in (data.metrics, data.params))
+    for number, (name, recorded) in enumerate(NAMES.items()):
+        assert re.fullmatch(recorded, metrics[number]), f"{name!r} is recorded as {metrics[number]!r}"
+        assert params[str(number)] == metrics[number]
 
 
 def test_an_exception_marks_the_run_as_failed_and_passes_through(record: Any) -> None:

@@ -9,9 +9,11 @@ import pytest
 from components.data.trajectories import read_trajectories
 from components.errors import DataError
 from components.records import Feedback, Message, Scored, Tool, ToolCall, Trace, Usage
-from components.registry import assess, store_traces
+from components.registry import Row, assess, open_run, store_rows, store_traces
+from components.registry.store import connect
 from components.registry.traces import MOST_LOOKED_UP, mlflow_trace_id
 from components.registry.translation import translated
+from tests.shared_storage import needs_postgres, postgres
 
 START = 1_700_000_000.25
 
@@ -144,6 +146,56 @@ def test_only_traces_that_are_recorded_are_assessed_and_each_once(record: Any) -
     others = [scored(f"elsewhere-{number}") for number in range(MOST_LOOKED_UP + 1)]
     assert assess([*others, *map(scored, names)]) == 3
     assert assess([*others, *map(scored, names)]) == 0
+
+
+NUL = "before\0after"
+
+
+def kept_of_nul(record: Any, workload: str) -> dict[str, str]:
+    """What the record has of texts with a NUL in all places where texts come from elsewhere."""
+    asked = Message(role="user", content=NUL)
+    store(
+        trace(workload, workload, messages=(asked,), text=NUL, method=NUL),
+        scored(workload).model_copy(update={"reason": NUL}), feedback(workload, corrected=NUL),
+    )  # fmt: skip
+    with open_run(workload, "sft", {"rung": NUL}) as run:
+        run.params({"note": NUL})
+        run.tag({"gate.reasons": NUL})
+    row = Row(NUL, {"text": NUL}, NUL, NUL, (1, 1), 1.0, {"right": False}, {"right": NUL})
+    assert store_rows(str(run.run_id), [row]) == 1
+    info, data = found(record, workload).info, record.get_run(run.run_id).data
+    (shown,) = record.search_traces(locations=[info.experiment_id], run_id=run.run_id)
+    rationales = {
+        f"{name} {told.name}": told.rationale
+        for name, told_of in (("trace", info), ("row", shown.info))
+        for told in told_of.assessments
+        if told.rationale is not None
+    }
+    assert len(rationales) == 2
+    return {
+        **rationales,
+        "asked": info.request_preview, "answered": info.response_preview, "method": info.tags["gradus.method"],
+        "row": shown.info.response_preview, "row's id": shown.info.client_request_id,
+        "row's tag": shown.info.tags["gradus.example"],
+        "setting": data.params["note"], "rung": data.tags["rung"], "reasons": data.tags["gate.reasons"],
+    }  # fmt: skip
+
+
+def test_no_nul_reaches_the_record(record: Any) -> None:
+    assert set(kept_of_nul(record, "nul").values()) == {"before\ufffdafter"}
+
+
+@needs_postgres
+@pytest.mark.slow
+@pytest.mark.services
+def test_postgresql_which_takes_no_nul_keeps_texts_that_had_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with postgres("mlflow") as databases:
+        for name, value in {**databases.environment, "MLFLOW_TRACKING_URI": databases.address("mlflow")}.items():
+            monkeypatch.setenv(name, value)
+        assert set(kept_of_nul(connect(), "nul").values()) == {"before\ufffdafter"}
 
 
 def test_what_is_no_record_is_refused(record: Any) -> None:

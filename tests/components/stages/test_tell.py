@@ -8,10 +8,10 @@ import pytest
 
 from components.params import RecordParams
 from components.records import Completion, Usage, write_record
-from components.registry import open_run
+from components.registry import examples_asked_for, open_run
 from components.stages.evaluate import evaluate
 from components.stages.figures import settings
-from components.stages.gate import gate
+from components.stages.gate import decided, gate, gate_file
 from components.stages.graph import records
 from components.stages.publish import publish
 from components.stages.run import RESULT, Run, StageRecord
@@ -123,6 +123,16 @@ def test_the_climbs_run_shows_the_outcome(run: Run, record: Any) -> None:
     assert "37.7–62.3" in note and "data version `d1`" in note
     pictures = record.list_artifacts(kept.info.run_id, "report")
     assert sorted(picture.path for picture in pictures) == ["report/frontier.svg", "report/ladder.svg"]
+
+
+def test_what_a_gate_from_dvcs_cache_asked_for_is_told_again(run: Run, record: Any) -> None:
+    decide_and_tell(run)
+    kept = decided(run)
+    asking = kept.verdicts[-1].model_copy(update={"undecided": True, "more_examples": 700})
+    write_record(gate_file(run), kept.model_copy(update={"verdicts": (*kept.verdicts[:-1], asking)}))
+    with open_run(run.workload.name, "again", {}) as tracker:
+        tell(run, tracker)
+    assert examples_asked_for(run.workload.name) == 700
 
 
 def test_telling_again_changes_nothing_and_fails_at_nothing(run: Run, record: Any) -> None:
