@@ -10,7 +10,7 @@ from components.registry import Alias, joined_run, open_run
 from components.stages.__main__ import PARENT, making
 from components.stages.advise import settle
 from components.stages.graph import nodes, write_graph
-from components.stages.publish import is_published, publish
+from components.stages.publish import is_published, publish, publish_prompts
 from components.stages.run import Run, git_commit
 from components.stages.standing import stand
 from components.stages.tell import tell
@@ -56,10 +56,12 @@ def find_standing(run: Run, record: str) -> None:
 
 @task(name="publish", cache_policy=NO_CACHE)
 def carry_out(run: Run, record: str, alias: Alias) -> None:
-    """Register the winner and move the alias, if the gate's decision is new."""
-    if not is_published(run):
-        with joined_run(record) as tracker:
-            publish(run, tracker, alias)
+    """Register the winner and move the alias, if the gate's decision is new; prompts are registered in any case."""
+    if is_published(run):
+        publish_prompts(run)
+        return
+    with joined_run(record) as tracker:
+        publish(run, tracker, alias)
 
 
 @task(name="settle", cache_policy=NO_CACHE)

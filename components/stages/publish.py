@@ -1,7 +1,8 @@
 """Carries out the gate's decision: registers and verifies the winner, and moves the alias to it.
 
 It is a step of the flow and no stage: never cached, safe to repeat. It changes the registry only if the decision
-differs from the last one that was carried out, so that what a release or a person did since stays.
+differs from the last one that was carried out, so that what a release or a person did since stays. It takes the alias
+from no champion that the gate did not meet.
 """
 
 import hashlib
@@ -11,14 +12,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from components.data.masking import mask
 from components.errors import RegistryError
 from components.evaluation import changes, common, scores_in
 from components.evaluation.sample import sample
 from components.opening import Artifact, open_artifact
-from components.records import Message, Observation, Record, Rung, RungResult, read_record, write_jsonl, write_record
+from components.records import Message, Observation, Rung, RungResult, write_jsonl, write_record
 from components.registry import (
     REFERENCE,
     REFERENCE_FOLDER,
@@ -27,14 +27,17 @@ from components.registry import (
     Check,
     register_prompt,
     register_winner,
+    registered_if_any,
 )
-from components.stages.answers import answers_folder, completions_of, judged_of, opened_rung
+from components.stages.answers import answered, answers_folder, completions_of, judged_of, opened_rung
 from components.stages.card import FOLDER as CARD_FOLDER
 from components.stages.card import card, signature, write_card
 from components.stages.climb import winner
 from components.stages.evaluate import evaluated, incumbent
 from components.stages.gate import GateRecord, decided, gate_file
-from components.stages.run import Run
+from components.stages.published import Published, published, published_file
+from components.stages.run import Run, digest
+from components.stages.standing import forget, is_expected, standing_of
 from components.tracking import Tracker
 
 REPRODUCED = 10  # completions that the stored copy of a champion must repeat
@@ -43,49 +46,29 @@ TOLD = 20  # most examples that are named of those that a prompt fixed or broke
 log = logging.getLogger(__name__)
 
 
-class Published(Record):
-    """How a decision was carried out (`decision` is a hash of it): which version has which alias.
-
-    `alias` is None if the registry's champion stayed, `canary` in records of earlier versions; `version` is None if
-    nobody stands.
-    """
-
-    decision: str
-    champion: str | None
-    version: int | None
-    alias: Alias | Literal["canary"] | None = None
-    reproduced: int = 0
-
-
-def published_file(run: Run) -> Path:
-    """The file of a run's last publication."""
-    return run.folder / "published.json"
-
-
-def published(run: Run) -> Published | None:
-    """A run's last publication; None if there was none."""
-    path = published_file(run)
-    return read_record(path, Published) if path.is_file() else None
-
-
 def is_published(run: Run) -> bool:
     """Whether the gate's latest decision was carried out."""
     last = published(run)
-    return last is not None and gate_file(run).is_file() and last.decision == _digest(gate_file(run))
+    if last is None or not gate_file(run).is_file():
+        return False
+    return last.decision in (_decision(run), _of_earlier_versions(gate_file(run)))
 
 
 def publish(run: Run, tracker: Tracker, alias: Alias = "champion") -> Published:
     """Carry out the gate's decision; registers prompts too, the best as `best`, the trained models' as `trained`.
 
     Raises:
-        RegistryError: The stored copy answers differently from the original, or the registry refuses.
+        RegistryError: The gate met another champion than the one that stands, the stored copy answers differently from
+        the original, or the registry refuses.
     """
-    record = decided(run)
+    record, asked = decided(run), standing_of(run).question
     publish_prompts(run)
-    done = Published(decision=_digest(gate_file(run)), champion=record.champion, version=record.version)
+    done = Published(decision=_decision(run), champion=record.champion, version=record.version, question=asked)
     if record.champion is not None:
         made = run.rung(record.champion)
         given: Alias = alias if record.replaced is not None else "champion"
+        if given == "champion":
+            _refuse_unmet(run, made)
         candidate = _candidate(run, made, record, tracker)
         # Before it is registered: what is killed in between is registered again by another run, or not at all.
         write_jsonl(run.folder / "reference" / REFERENCE, reference(run, made))
@@ -207,5 +190,34 @@ def _register(run: Run, candidate: Candidate, alias: Alias) -> int:
     return champion.version
 
 
-def _digest(path: Path) -> str:
+def _refuse_unmet(run: Run, made: Rung) -> None:
+    """Refuse to take the alias from a champion that the winner did not meet; the next climb lets it meet that one.
+
+    Raises:
+        RegistryError: There is such a champion: a release or a person moved the alias since the gate was asked.
+    """
+    champion, standing = registered_if_any(run.workload.name, "champion"), standing_of(run)
+    is_winner = champion is not None and champion.digest == answered(run, made.name).digest
+    if is_winner or is_expected(run, standing, champion):
+        return
+    forget(run, standing.question)
+    found = f"version {champion.number} ({champion.method})" if champion else "none"
+    raise RegistryError(
+        f"expected the champion of {run.workload.name} to be the one that {made.name} met at the gate, "
+        f"{standing.name or 'none'}, found {found}: climb again (gradus run), so that it meets today's"
+    )
+
+
+def _decision(run: Run) -> str:
+    """A hash of what was decided: on which question who stands, with which files, in whose place.
+
+    The day and what answers cost and how long they took are no part of it.
+    """
+    record = decided(run)
+    files = "" if record.champion is None else answered(run, record.champion).digest
+    return digest(standing_of(run).question, *map(str, (record.champion, record.version, record.replaced)), files)
+
+
+def _of_earlier_versions(path: Path) -> str:
+    """The hash by which earlier versions knew a decision: of all bytes of the gate's record."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -1,8 +1,9 @@
 """Who stands before the gate: the registry's champion with its answers to today's sealed split, and the look's number.
 
 It is a step of the flow and no stage: it reads the registry, which changes. It writes files that the gate depends on,
-so that the gate's decision follows from files alone. The same question with the same data is no further look and meets
-the same champion: the decision stays the same, instead of being made again against its own result.
+so that the gate's decision follows from files alone. The same question is no further look and meets the same champion:
+the decision stays the same, instead of being made again against its own result. Where others moved the alias before it
+was carried out, the question is asked again.
 """
 
 import hashlib
@@ -13,8 +14,10 @@ from pathlib import Path
 from components.evaluation import sketch
 from components.records import Completion, Judged, Record, read_jsonl, read_record, write_jsonl, write_record
 from components.registry import Version, count_look, registered_if_any
+from components.scorers.scored_by import scored_by
 from components.stages.answers import answered, completions_of, judge, opened_version
 from components.stages.evaluate import evaluated
+from components.stages.published import published
 from components.stages.run import STATE, Run, digest
 from components.tracking import Tracker
 
@@ -44,9 +47,9 @@ def stand(run: Run, tracker: Tracker) -> Standing:
     """Find out who stands, let it answer the sealed split, and count the look."""
     asked = question(run)
     champion = registered_if_any(run.workload.name, "champion")
-    remembered = STATE / "gate" / run.name / "questions" / asked
-    if not (remembered / FILE).is_file() or _has_moved_on(run, champion):
-        shutil.rmtree(remembered, ignore_errors=True)
+    remembered = _remembered(run, asked)
+    if not (remembered / FILE).is_file() or _has_moved_on(run, read_record(remembered / FILE, Standing), champion):
+        forget(run, asked)
         _ask(run, tracker, asked, champion, remembered)
     folder = standing_folder(run)
     shutil.rmtree(folder, ignore_errors=True)
@@ -65,22 +68,51 @@ def standing_answers(run: Run) -> tuple[list[Completion], list[Judged]]:
     return read_jsonl(folder / ANSWERS, Completion), read_jsonl(folder / SCORES, Judged)
 
 
+def forget(run: Run, asked: str) -> None:
+    """Forget whom a question met, so that it is asked of today's champion."""
+    shutil.rmtree(_remembered(run, asked), ignore_errors=True)
+
+
+def is_expected(run: Run, standing: Standing, champion: Version | None) -> bool:
+    """Whether the champion is the one that the gate met, or one that this run itself published last.
+
+    The latter because settings A, then B, then A again move the alias back.
+    """
+    if champion is None:
+        return standing.version is None
+    last = published(run)
+    own = last is not None and last.champion is not None and last.version == champion.number
+    return own or (standing.version, standing.digest) == (champion.number, champion.digest)
+
+
 def question(run: Run) -> str:
-    """A hash of the contenders' answers, the gate's settings and the scorer's."""
-    total = hashlib.sha256(digest(run.gate, run.workload.scorer).encode())
+    """A hash of the contenders' answers, the gate's settings, and all by which answers are judged.
+
+    That is the sealed examples with their references, and the scorer's settings, code and files.
+    """
+    examples = (example.model_dump_json(exclude={"demonstration"}) for example in run.examples("sealed"))
+    total = hashlib.sha256(digest(run.gate, scored_by(run.workload, run.workload.scorer), *examples).encode())
     for name in evaluated(run).contenders:
         for answer in sorted(completions_of(run, "sealed", name), key=lambda completion: completion.example_id):
             total.update(f"{name}\n{answer.example_id}\n{answer.given}\n".encode())
     return total.hexdigest()[:16]
 
 
-def _has_moved_on(run: Run, champion: Version | None) -> bool:
-    """Whether the champion was made from other data than this run's, as after a retraining: then ask again."""
-    return champion is not None and champion.data_hash != _data_version(run)
+def _remembered(run: Run, asked: str) -> Path:
+    """The folder in which a question's standing is kept."""
+    return STATE / "gate" / run.name / "questions" / asked
 
 
-def _data_version(run: Run) -> str:
-    return next(iter(run.made.values())).data_hash
+def _has_moved_on(run: Run, standing: Standing, champion: Version | None) -> bool:
+    """Whether others moved the alias since a question was asked, as a release or a person does: then ask again.
+
+    Not if its decision was the last that was carried out: what came since stays. Nor if a contender is champion, as
+    after settings B that kept what settings A, which come again, had made champion.
+    """
+    last = published(run)
+    if last is not None and last.question == standing.question:
+        return False
+    return not is_expected(run, standing, champion) and _contender(run, champion) is None
 
 
 def _ask(run: Run, tracker: Tracker, asked: str, champion: Version | None, folder: Path) -> None:
@@ -98,8 +130,13 @@ def _ask(run: Run, tracker: Tracker, asked: str, champion: Version | None, folde
 
 def _answers(run: Run, champion: Version, name: str) -> list[Completion]:
     """The champion's answers to the sealed split; taken from a contender with the same files, if there is one."""
-    for contender in evaluated(run).contenders:
-        if answered(run, contender).digest == champion.digest:
-            return completions_of(run, "sealed", contender)
+    if (contender := _contender(run, champion)) is not None:
+        return completions_of(run, "sealed", contender)
     log.info("%s answers the sealed split.", name)
     return opened_version(run, champion).attempt(run.examples("sealed"), run.seed, run.trials).completions
+
+
+def _contender(run: Run, champion: Version | None) -> str | None:
+    """The contender that has the champion's files, if there is one."""
+    same = (name for name in evaluated(run).contenders if champion and answered(run, name).digest == champion.digest)
+    return next(same, None)

@@ -1,25 +1,30 @@
 """The climb on the sealed split: who stands, who stays standing, and what is registered."""
 
+import hashlib
 import json
 from dataclasses import replace
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.errors import DataError, RegistryError
 from components.models import folder_digest
-from components.params import MustPass
-from components.records import Completion, Usage, read_record, write_record
-from components.registry import Alias, open_run, promote, reference_of, registered
+from components.params import MustPass, Workload
+from components.records import Completion, Usage, read_record, write_jsonl, write_record
+from components.registry import Alias, open_run, promote, reference_of, registered, rollback
 from components.stages import publish as publication
 from components.stages.evaluate import Evaluations
 from components.stages.figures import gate_figures
 from components.stages.gate import GateRecord, SealedNumbers, decided, gate, gate_file, replayed, sealed_file
-from components.stages.publish import Published, is_published, publish
+from components.stages.publish import is_published, publish
+from components.stages.published import Published, published, published_file
 from components.stages.run import Run
 from components.stages.rungs import rung
-from components.stages.standing import stand
+from components.stages.standing import question, stand
 from components.tracking import NullTracker
+from flows.ladder import carry_out
 from tests.components.stages.conftest import (
     PROMPTS,
     Api,
@@ -145,13 +150,144 @@ def test_the_alias_goes_back_with_the_settings(make_run: MakeRun, record: Any) -
     assert len(record.search_model_versions("name = 'back'")) == 2
 
 
-def test_what_came_since_stays_where_the_decision_is_the_same(make_run: MakeRun, record: Any) -> None:
-    run = make_run("since", min_examples=60)
-    climbed(run, {"classical": 30, "sft": 31})
+def test_what_a_person_changed_since_stays_where_only_the_day_of_the_decision_is_another(
+    make_run: MakeRun, record: Any
+) -> None:
+    run = two_versions(make_run("since", min_examples=60))
+    climbed(run, {"classical": 60})
+    assert climb(run)[1].version == 3
+    promote("since", 1)
+    record.set_model_version_tag("since", "1", "data_hash", "d0")
+    assert stand(run, NullTracker()).version == 2  # not asked again: version 1 is no further look
+    gate(run, NullTracker())
+    write_record(gate_file(run), decided(run).model_copy(update={"decided_on": date(2020, 1, 1)}))
+    assert is_published(run)
+    carry_out.fn(run, "none", "champion")
+    assert registered("since").number == 1
+
+
+def test_a_decision_that_an_earlier_version_carried_out_is_not_carried_out_again(
+    make_run: MakeRun, record: Any
+) -> None:
+    run = make_run("upgraded", min_examples=60)
+    climbed(run, {"classical": 60})
+    _, made = climb(run)
+    of_bytes = hashlib.sha256(gate_file(run).read_bytes()).hexdigest()[:16]
+    write_record(published_file(run), made.model_copy(update={"decision": of_bytes, "question": ""}))
+    assert is_published(run)
+
+
+def test_a_winner_with_other_files_or_for_other_answers_is_another_decision(make_run: MakeRun, record: Any) -> None:
+    run = make_run("renewed", min_examples=60)
+    climbed(run, {"classical": 60})
     climb(run)
-    assert is_published(run)  # so that a climb in which nothing changed does not publish again
-    gate_again, _ = climb(run)
-    assert gate_again.champion == "classical"
+    keep_answered(run, "classical", digest="other")
+    assert not is_published(run)
+    keep_answered(run, "classical", digest=folder_digest(run.artifact(run.rung("classical")).folder))
+    assert is_published(run)
+    climbed(run, {"classical": 59})
+    stand(run, NullTracker())
+    assert not is_published(run)
+
+
+def test_prompts_are_registered_where_the_decision_stays_the_same(make_run: MakeRun, record: Any) -> None:
+    run = make_run("reworded", min_examples=60)
+    climbed(run, {"classical": 60})
+    climb(run)
+    Path("params/prompts/reworded/short.md").write_text("Sort all.\n---user---\n{text}\n", encoding="utf-8")
+    carry_out.fn(run, "none", "champion")
+    assert record.get_prompt_version_by_alias("reworded-prompt", "trained").template[0]["content"] == "Sort all."
+
+
+def test_a_champion_that_the_gate_did_not_meet_keeps_the_alias_until_the_winner_meets_it(
+    make_run: MakeRun, record: Any
+) -> None:
+    run = two_versions(make_run("overtaken", min_examples=60))
+    climbed(run, {"classical": 60})
+    stand(run, NullTracker())
+    gate(run, NullTracker())
+    rollback("overtaken")  # after the gate
+    found = r"that classical met at the gate, version 2 \(grpo\), found version 1 \(sft\): climb again"
+    with open_run("overtaken", "gate", {}) as tracker, pytest.raises(RegistryError, match=found):
+        publish(run, tracker)
+    assert (registered("overtaken").number, is_published(run)) == (1, False)
+    result, made = climb(run)
+    assert result.verdicts[-1].champion == "version 1 (sft)"
+    assert (result.replaced, made.version, registered("overtaken").number) == (1, 3, 3)
+
+
+@pytest.mark.parametrize("back_to", [1, 2])
+def test_a_question_whose_decision_was_not_carried_out_is_asked_again_where_another_champion_stands(
+    make_run: MakeRun, record: Any, back_to: int
+) -> None:
+    run = two_versions(make_run(f"interrupted_{back_to}", min_examples=60))
+    climbed(run, {"classical": 60})
+    first = stand(run, NullTracker())
+    gate(run, NullTracker())  # the climb is killed here
+    if back_to == 1:
+        rollback(run.workload.name)
+    result, _ = climb(run)
+    assert (first.version, result.replaced) == (2, back_to)
+
+
+@pytest.mark.parametrize(
+    "change", ["the scorer's code", "the scorer's settings", "what is right", "what is allowed", "nothing", "prices"]
+)
+def test_another_scorer_or_reference_asks_another_question_and_another_price_does_not(
+    make_run: MakeRun, change: str
+) -> None:
+    run = make_run("judged")
+    climbed(run, {"sft": 30})
+    Path("own_sums.py").write_text("class Adds: ...", encoding="utf-8")
+    run = scored(run, {"weighted": {"own_sums:Adds": 1.0}})
+    before = question(run)
+    if change == "the scorer's code":
+        Path("own_sums.py").write_text("class Adds: right = True", encoding="utf-8")
+    elif change == "the scorer's settings":
+        run = scored(run, {"weighted": {"own_sums:Adds": 0.5, "json_schema": 0.5}})
+    elif change == "what is right":
+        sealed = [example.model_copy(update={"reference": "{}"}) for example in run.examples("sealed")]
+        write_jsonl(run.folder / "data" / "sealed.jsonl", sealed)
+    elif change == "what is allowed":
+        output = {**run.workload.output, "additionalProperties": True}
+        run = replace(run, workload=run.workload.model_copy(update={"output": output}))
+    elif change == "prices":
+        Path("params/prices.yaml").write_text("{}", encoding="utf-8")
+    assert (question(run) == before) == (change in ("nothing", "prices"))
+
+
+def test_settings_that_kept_the_champion_make_no_further_look_of_those_that_come_again(
+    make_run: MakeRun, record: Any
+) -> None:
+    run = make_run("kept", min_examples=60)
+    climbed(run, {"classical": 60, "sft": 30})
+    first, _ = climb(run)
+    climbed(run, {"sft": 31})  # another ladder, which does not beat the champion
+    kept, made = climb(run)
+    assert (kept.verdicts[-1].look, kept.version, made.champion) == (2, 1, None)
+    climbed(run, {"classical": 60, "sft": 30})
+    assert climb(run)[0] == first
+
+
+def two_versions(run: Run) -> Run:
+    """The run after two climbs: version 1 is SFT's, version 2 RL's and champion; both answer at random."""
+    climbed(run, {"sft": 30})
+    tiny_model(run, "sft")
+    climb(run)
+    climbed(run, {"grpo": 60})
+    prompt = run.artifact(run.rung("grpo")).folder / "prompt.md"
+    prompt.write_text(prompt.read_text(encoding="utf-8").replace("Sort.", "Sort it."), encoding="utf-8")
+    tiny_model(run, "grpo")
+    climb(run)
+    last = published(run)
+    assert last is not None and (last.champion, last.version, registered(run.workload.name).number) == ("grpo", 2, 2)
+    return run
+
+
+def scored(run: Run, scorer: dict[str, Any]) -> Run:
+    """The run with another scorer."""
+    settings = {**run.workload.model_dump(mode="json"), "scorer": scorer}
+    return replace(run, workload=Workload.model_validate(settings))
 
 
 def tiny_model(run: Run, name: str) -> None:
