@@ -7,23 +7,32 @@ other releases may move aliases while this one waits, so that it looks again bef
 import logging
 import math
 import sys
+import threading
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
+from uuid import UUID
 
+import httpx
 import typer
 from prefect import flow, get_run_logger, pause_flow_run, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
 from prefect.exceptions import FlowPauseTimeout
 from prefect.input import RunInput
+from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
 
-from components.errors import RegistryError
+from components.errors import GradusError
 from components.records import write_record
 from components.registry import Version, aliases, make_canary, promote, registered, registered_if_any, withdraw
 from components.serving import Keys
+from components.stages.judging import judge_of
 from components.stages.run import STATE, Run
 from components.state import State, read_state
-from flows.score import score
+from flows.score import asks_judge, score
 from monitoring.canary import Judged, judge
 from monitoring.lake import Lake
 from monitoring.sides import side
@@ -34,13 +43,19 @@ YES, NO, LATER = "yes", "no", "later"  # what a person may type
 LOOK_S = 15.0
 SCORE_S = 300.0  # between two calls of the scorer, which reads new feedback
 LOADED_S = 900.0  # until a server has surely loaded the canary: before that its silence means nothing
+ELSEWHERE_S = 60.0  # between two looks whether others have decided what Prefect's pages ask
+PASSING = (GradusError, OSError, httpx.HTTPError)  # what may be over by the next look
 
 
 class Begun(State):
-    """When a version became the canary, so that a release that waited goes on from what it has seen."""
+    """Since when a version is the canary beside this champion, for a release that goes on from what it has seen.
+
+    `champion` is 0, which none is, in earlier records.
+    """
 
     version: int
     since: float
+    champion: int = 0
 
 
 class Approval(RunInput):
@@ -74,10 +89,24 @@ def release(workload: str, profile: str = "nano") -> Judged:
 
 def decided(run: Run, version: Version, champion: Version) -> Judged:
     """A person's decision, where one is asked for and says no, or else the canary's answers'."""
+    ready(run)
     asks = needs_approval(run, Keys.read()) and not approved(run, version)
     judged = refused(run, version, champion) if asks else None
     judged = judged or overtaken(run.workload.name, version, champion)
-    return judged or tried(run, version, champion, started(run, version))
+    return judged or tried(run, version, champion, started(run, version, champion))
+
+
+def ready(run: Run) -> None:
+    """Refuse settings by which nobody could watch a canary, before there is one.
+
+    Raises:
+        ConfigError: The judge's rubric is missing, or the packages for a lake in a bucket.
+    """
+    if not run.workload.serving.routing.canary_share:
+        return
+    Lake.of(STATE / "lake")
+    if asks_judge(run):
+        judge_of(run)
 
 
 def interrupted(version: Version, champion: Version) -> Judged | None:
@@ -104,7 +133,7 @@ def refused(run: Run, version: Version, champion: Version) -> Judged | None:
         f"Release version {version.number} in the place of version {champion.number}? "
         f"gradus compare {run.workload.name} {champion.number} {version.number} shows both."
     )
-    said = asked_here(run, question) if without_pages() else asked_in_pages(run, question)
+    said = asked_here(run, question) if without_pages() else asked_in_pages(run, question, version, champion)
     if isinstance(said, str):
         return Judged(decision="waiting", reasons=(said,))
     if said.approved:
@@ -117,16 +146,50 @@ def without_pages() -> bool:
     return get_current_settings().api.url is None
 
 
-def asked_in_pages(run: Run, question: str) -> Approval | str:
+def asked_in_pages(run: Run, question: str, version: Version, champion: Version) -> Approval | str:
     """What a person says in Prefect's pages, or why the version waits."""
     hours = run.retraining.release.approval_hours
     form = Approval.with_initial_data(description=question)
     log.info("%s Prefect's pages ask, for at most %g hours.", question, hours)
     try:
-        return pause_flow_run(wait_for_input=form, timeout=math.ceil(HOUR_S * hours))
+        with ended_elsewhere(run, version, champion) as why:
+            said = pause_flow_run(wait_for_input=form, timeout=math.ceil(HOUR_S * hours))
     except FlowPauseTimeout:
         name = run.workload.name
         return f"Nobody approved or refused it within {hours:g} hours; gradus release {name} asks again."
+    return why[0] if why else said
+
+
+@contextmanager
+def ended_elsewhere(run: Run, version: Version, champion: Version) -> Generator[list[str]]:
+    """End the pause of this flow run once nobody has to be asked any more; yields a list that why is put into then.
+
+    It answers the form. One pause is for all hours: Prefect takes no second one after one that was not resumed.
+    """
+    why, over, paused = list[str](), threading.Event(), flow_run.id
+
+    def watch() -> None:
+        while not over.wait(ELSEWHERE_S):
+            try:
+                if reason := elsewhere(run, version, champion):
+                    why[:] = [reason]  # first, so that nobody takes the answer for a person's
+                    get_client(sync_client=True).resume_flow_run(UUID(paused), {"approved": False, "comment": reason})
+            except PASSING as error:
+                log.warning("Whether it is still to be asked for is not known now: %s", error)
+
+    threading.Thread(target=copy_context().run, args=(watch,), daemon=True).start()
+    try:
+        yield why
+    finally:
+        over.set()
+
+
+def elsewhere(run: Run, version: Version, champion: Version) -> str | None:
+    """Why nobody has to be asked any more: others approved the version or decided on it; None if they did not."""
+    if approved(run, version):
+        return "It was approved elsewhere, where its release goes on."
+    late = overtaken(run.workload.name, version, champion)
+    return late and late.reasons[0]
 
 
 def asked_here(run: Run, question: str) -> Approval | str:
@@ -178,25 +241,27 @@ def begun(run: Run, version: Version) -> Begun | None:
     return kept if kept is not None and kept.version == version.number else None
 
 
-def started(run: Run, version: Version) -> float:
-    """Make this version the canary, if it is not; since when it is, in seconds since 1970."""
-    name = run.workload.name
+def started(run: Run, version: Version, champion: Version) -> float:
+    """Make this version the canary, if it is not; since when it is beside this champion, in seconds since 1970.
+
+    Beside another champion it begins anew: both are compared over the same time.
+    """
+    name, now = run.workload.name, time.time()
     before, known = aliases(name).get("canary"), begun(run, version)
+    if known is None or before != version.number or known.champion != champion.number or known.since > now:
+        known = Begun(version=version.number, since=now, champion=champion.number)
+        write_record(begun_path(run), known)  # first: a disk that is full lets no canary out
     make_canary(name, version.number)
     if before not in (None, version.number):
         log.warning("Version %s is the canary in the place of version %s.", version.number, before)
-    if known is None or before != version.number or known.since > time.time():
-        known = Begun(version=version.number, since=time.time())
-        write_record(begun_path(run), known)
     return known.since
 
 
 @task(name="canary", cache_policy=NO_CACHE)
 def tried(run: Run, version: Version, champion: Version, since: float) -> Judged:
     """Compare the canary with the champion until there is a decision, or its time is up."""
-    params, serving = run.retraining.release, run.workload.serving
-    share = serving.routing.canary_share
-    if not share:
+    params = run.retraining.release
+    if not run.workload.serving.routing.canary_share:
         return Judged(decision="promoted", reasons=("No share of the traffic is a canary's (serving.routing).",))
     if endless := never_shown(run):
         return Judged(decision="waiting", reasons=(endless,))
@@ -204,31 +269,36 @@ def tried(run: Run, version: Version, champion: Version, since: float) -> Judged
         "Version %s is the canary: waiting for %s of its answers, at most %g hours.",
         version.number, params.canary_answers, params.canary_hours,
     )  # fmt: skip
-    ends, scored, lake = time.time() + HOUR_S * params.canary_hours, 0.0, Lake.of(STATE / "lake")
+    ends, scored = time.time() + HOUR_S * params.canary_hours, 0.0
     while True:
         now = time.time()
         if now > scored + SCORE_S or now > ends:
             rescored(run, (now - since) / HOUR_S)
             scored = now
-        strangers, loaded = serving.routing.unit == "request", now > ends or now >= since + LOADED_S
-        before, canary = (
-            side(Stream(lake, run.workload.name, compared.number, serving.labelling), (since, now), strangers=strangers)
-            for compared in (champion, version)
-        )
-        judged = judge(before, canary, params, share if loaded else 0.0, serving.labelling.complete)
-        late = moved(run, version, champion)
+        try:
+            late = overtaken(run.workload.name, version, champion)
+            judged = late or compared(run, version, champion, (since, now), loaded=now > min(ends, since + LOADED_S))
+        except PASSING as error:
+            log.warning("Nothing is known at this look: %s", error)
+            late, judged = None, Judged(decision="waiting", reasons=(f"Nothing was known at the last look: {error}",))
         if late or judged.decision != "waiting" or now > ends:
-            return late or judged
+            return judged
         time.sleep(LOOK_S)
 
 
-def moved(run: Run, version: Version, champion: Version) -> Judged | None:
-    """As `overtaken`; while the record is away nobody knows, and the release goes on."""
-    try:
-        return overtaken(run.workload.name, version, champion)
-    except RegistryError as error:
-        log.warning("Whether it is still the canary is not known now: %s", error)
-        return None
+def compared(run: Run, version: Version, champion: Version, window: tuple[float, float], *, loaded: bool) -> Judged:
+    """What the answers of both in a window [since, until) say, and, once servers have `loaded` the canary, silence."""
+    lake, serving = Lake.of(STATE / "lake"), run.workload.serving
+    before, canary = (
+        side(
+            Stream(lake, run.workload.name, number, serving.labelling),
+            window,
+            strangers=serving.routing.unit == "request",
+        )
+        for number in (champion.number, version.number)
+    )
+    share = serving.routing.canary_share if loaded else 0.0
+    return judge(before, canary, run.retraining.release, share, serving.labelling.complete)
 
 
 def never_shown(run: Run) -> str | None:
@@ -248,5 +318,5 @@ def rescored(run: Run, hours: float) -> None:
     """Score the answers of the last hours; scores that cannot be recorded now are recorded next time."""
     try:
         score(run.workload.name, run.profile.name, hours=hours)
-    except RegistryError as error:
+    except PASSING as error:
         log.warning("Scores are not recorded yet: %s", error)

@@ -28,12 +28,17 @@ def score(workload: str, profile: str = "nano", hours: float = 168) -> Scoring:
     since = now - hours * HOUR_S
     scoring = into_lake(run, since, now)
     log.info("Traces of the last %g hours: %s.", hours, scoring)
-    serving = run.workload.serving
-    if serving.judge_share or serving.labelling.checked < 1:
-        log.info("Of a share of %g: %s.", serving.judge_share, by_judge(run, since, now))
+    if asks_judge(run):
+        log.info("Of a share of %g: %s.", run.workload.serving.judge_share, by_judge(run, since, now))
     merged(now)
     log.info("New assessments in MLflow: %s.", f"{into_mlflow(workload, since):,}")
     return scoring
+
+
+def asks_judge(run: Run) -> bool:
+    """Whether the workload's judge marks a share of the answers, or reads those that people do not."""
+    serving = run.workload.serving
+    return serving.judge_share > 0 or serving.labelling.checked < 1
 
 
 @task(cache_policy=NO_CACHE)

@@ -88,3 +88,26 @@ def test_where_nobody_answers_the_version_waits_and_what_called_the_release_goes
     said = retrain()
     assert said is not None and said.decision == "waiting"
     assert "gradus release triage" in said.reasons[0]
+
+
+def test_a_decision_elsewhere_ends_the_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect import flow
+
+    from flows import release as releasing
+
+    run = waiting(0.1)  # hours: six minutes
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(releasing, "ELSEWHERE_S", 1.0)
+    monkeypatch.setattr(releasing, "aliases", lambda workload: {"champion": 7, "previous": 3})
+
+    @flow
+    def release() -> Judged | None:
+        return releasing.refused(run, VERSION, CHAMPION)
+
+    @flow
+    def retrain() -> Judged | None:
+        return release()
+
+    before = time.monotonic()
+    assert retrain() == Judged(decision="waiting", reasons=("Somebody has made it champion meanwhile.",))
+    assert time.monotonic() - before < 120

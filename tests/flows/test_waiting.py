@@ -1,18 +1,22 @@
 """What a release waits for, what it does not wait for, and what it keeps meanwhile."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from uuid import UUID, uuid4
 
+import httpx
 import pytest
 import typer
 from prefect.exceptions import FlowPauseTimeout
 
-from components.errors import RegistryError
-from components.params import LabellingParams, ReleaseParams, RoutingParams
+from components.errors import ConfigError, RegistryError
+from components.params import ApiParams, JudgeParams, LabellingParams, ReleaseParams, RoutingParams
 from components.records import Message, Trace, Usage, write_record
 from components.registry import Version
 from components.serving import Keys
@@ -164,17 +168,72 @@ def test_silence_says_nothing_while_a_server_loads_the_canary(run: Run, monkeypa
     assert tried(settings(run, hours=1e-12), now - 10).decision == "withdrawn"  # its time is over
 
 
-@pytest.mark.parametrize("asked", ["score", "aliases"])
-def test_a_record_that_is_away_ends_no_release(
-    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, asked: str
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        ("score", RegistryError("expected MLflow, found nobody")),
+        ("score", ConfigError("expected MLflow, found nobody")),
+        ("score", OSError(28, "expected MLflow, found nobody")),
+        ("score", httpx.ConnectError("expected MLflow, found nobody")),
+        ("aliases", RegistryError("expected MLflow, found nobody")),
+        ("side", OSError(100, "expected MLflow, found nobody")),
+    ],
+)
+def test_what_is_away_ends_no_release(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, asked: str, error: Exception
 ) -> None:
-    def away(*names: str, **hours: float) -> None:
-        raise RegistryError("expected MLflow, found nobody")
+    def away(*names: object, **settings: object) -> None:
+        raise error
 
     monkeypatch.setattr(release, "score", lambda *names, **hours: None)
     monkeypatch.setattr(release, asked, away)
     assert tried(settings(run, hours=1e-12), time.time() - 10).decision == "waiting"
     assert "expected MLflow, found nobody" in caplog.text
+
+
+def test_nothing_is_decided_at_a_look_at_which_nobody_knows_the_aliases(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    def named(workload: str) -> dict[str, int]:
+        looks.append(1)
+        if len(looks) == 1:
+            raise RegistryError("expected MLflow, found nobody")
+        return {"champion": 1, "canary": 2}
+
+    monkeypatch.setattr(release, "score", lambda *names, **hours: None)
+    monkeypatch.setattr(release, "aliases", named)
+    monkeypatch.setattr(release.time, "sleep", lambda seconds: None)
+    asked(200, time.time() - 5)
+    assert tried(settings(run), time.time() - release.LOADED_S - 1).decision == "withdrawn"
+    assert len(looks) == 2
+
+
+@pytest.mark.parametrize("asking", [{"judge_share": 0.5}, {"labelling": LabellingParams(share=0.1, checked=0.5)}])
+def test_a_rubric_that_is_missing_is_told_of_before_a_person_is_asked_or_a_canary_answers(
+    run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch, asking: dict[str, Any]
+) -> None:
+    wrong = settings(run)
+    serving = wrong.workload.serving.model_copy(update=asking)
+    judge = JudgeParams(model="judge", rubric="rubric.md", api=ApiParams(base_url="http://localhost:1/v1"))
+    scorer = wrong.workload.scorer.model_copy(update={"judge": judge})
+    wrong = replace(wrong, workload=wrong.workload.model_copy(update={"serving": serving, "scorer": scorer}))
+    monkeypatch.setattr(release.Run, "of", lambda workload, profile: wrong)
+    waited = ask(monkeypatch, lambda: YES)
+    with pytest.raises(ConfigError, match=r"judge\.rubric: expected a file, found none at rubric\.md"):
+        release.release.fn("triage")
+    assert waited == [] and registry.named == {"champion": 1, "candidate": 2}
+
+
+def test_a_disk_that_is_full_lets_no_canary_out(run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*things: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(release, "write_record", full)
+    with pytest.raises(OSError, match="No space left"):
+        release.started(run, CANARY, CHAMPION)
+    assert registry.named == {"champion": 1, "candidate": 2}
 
 
 @pytest.mark.parametrize(
@@ -317,9 +376,30 @@ def test_a_canary_that_lost_its_alias_begins_anew_when_it_gets_it_again(
     run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_record(release.begun_path(run), release.Begun(version=2, since=1.0))
-    before, since = time.time(), release.started(run, CANARY)  # a candidate, which nobody got whoever asked
+    before, since = time.time(), release.started(run, CANARY, CHAMPION)  # a candidate, which nobody got whoever asked
     assert since >= before
-    assert release.started(run, CANARY) == since
+    assert release.started(run, CANARY, CHAMPION) == since
+
+
+@pytest.mark.parametrize(
+    ("kept", "anew"),
+    [
+        ('{"format": 1, "version": 2, "since": 1.0, "champion": 1}', False),
+        ('{"format": 1, "version": 2, "since": 1.0, "champion": 3}', True),
+        ('{"format": 1, "version": 2, "since": 1.0}', True),  # an earlier release's
+    ],
+)
+def test_beside_another_champion_a_canary_begins_anew_and_stays_approved(
+    run: Run, registry: Registry, kept: str, *, anew: bool
+) -> None:
+    registry.named = {"champion": 1, "canary": 2}
+    path = release.begun_path(run)
+    path.parent.mkdir(parents=True)
+    path.write_text(kept, encoding="utf-8")
+    before, since = time.time(), release.started(run, CANARY, CHAMPION)
+    assert since >= before if anew else since == 1.0
+    assert release.approved(run, CANARY)
+    assert release.begun(run, CANARY) == release.Begun(version=2, since=since, champion=1)
 
 
 Overtaken = tuple[dict[str, int], str, str]  # the aliases then, the decision, and a part of its reason
@@ -387,6 +467,35 @@ def test_a_person_who_says_yes_too_late_moves_no_alias(registry: Registry, monke
     assert registry.named == {"champion": 1, "candidate": 3}
 
 
+@pytest.mark.parametrize("others", [*OVERTAKEN, ({"champion": 1, "canary": 2}, "waiting", "approved elsewhere")])
+def test_pages_stop_asking_once_others_have_approved_a_version_or_decided_on_it(
+    run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch, others: Overtaken
+) -> None:
+    named, decision, why = others
+    paused, resumed, answers = uuid4(), threading.Event(), list[dict[str, Any]]()
+
+    def resume_flow_run(name: UUID, run_input: dict[str, Any]) -> None:
+        assert name == paused
+        answers.append(run_input)
+        if len(answers) == 1:
+            raise httpx.ConnectError("Prefect's server starts anew")
+        resumed.set()
+
+    def nobody() -> release.Approval:
+        registry.named = dict(named)
+        write_record(release.begun_path(run), release.Begun(version=named.get("canary", 0), since=1.0, champion=1))
+        assert resumed.wait(10)
+        return release.Approval.model_validate(answers[-1])
+
+    monkeypatch.setattr(release, "ELSEWHERE_S", 0.01)
+    monkeypatch.setattr(release, "flow_run", SimpleNamespace(id=str(paused)))
+    monkeypatch.setattr(release, "get_client", lambda **_: SimpleNamespace(resume_flow_run=resume_flow_run))
+    ask(monkeypatch, nobody)
+    said = release.release.fn("triage")
+    assert said.decision == decision and why in said.reasons[0]
+    assert registry.named == named
+
+
 def test_retyping_an_answer_calls_it_right_and_another_text_corrects_it(monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import label
 
@@ -395,8 +504,8 @@ def test_retyping_an_answer_calls_it_right_and_another_text_corrects_it(monkeypa
         id="a", at=1.0, workload="shop", version=1, method="sft", messages=(), text='{"kind": "late"}',
         finish_reason="stop", usage=usage, latency_ms=1.0, valid=True,
     )  # fmt: skip
-    for typed, score in (("", 1.0), ('{ "kind":"late" }', 1.0), ('{"kind": "bill"}', 0.0)):
-        answers = iter(["no answer", typed])  # asked again while it is none
+    for typed, score in (("=", 1.0), ('{ "kind":"late" }', 1.0), ('{"kind": "bill"}', 0.0)):
+        answers = iter(["no answer", "", typed])  # asked again while it is none
         monkeypatch.setattr(label.typer, "prompt", lambda *words, answers=answers, **settings: next(answers))
         word = label.ask_person(given, schema)
         assert word is not None and word.score == score
