@@ -95,10 +95,10 @@ nano: setup ## Pretrain the nano base model, or confirm that it is up to date
 nano-eval: setup ## Measure the nano base model on worlds it has never seen, and write its card
 	$(BIN)/dvc repro --single-item examine
 
-bench: bench-engine bench-training bench-ladder bench-serve bench-traces bench-chaos bench-watch bench-scorers bench-verdicts bench-advice bench-trust bench-masking bench-base ## Thirteen benchmarks (three hours on two cores); make bench-NAME runs the others
+bench: bench-engine bench-training bench-ladder bench-serve bench-traces bench-chaos bench-watch bench-scorers bench-verdicts bench-advice bench-trust bench-masking bench-base ## Thirteen benchmarks (three to nine hours on two cores); make bench-NAME runs the others
 
 bench-ladder: setup ## Three climbs with three seeds: accuracy, cost, time, overhead, memory (ARGS="--seeds 4 5")
-	$(BIN)/python -m benchmarks.ladder $(ARGS)
+	$(BIN)/python -m benchmarks.ladder --run triage-nano-continuum --out benchmarks/ladder-triage-nano.json $(ARGS)
 
 bench-engine: setup ## Output tokens a second against generate and pipeline
 	$(BIN)/python -m benchmarks.engine_speed $(ARGS)
