@@ -97,7 +97,7 @@ def demonstrate_drift(
     """Play the whole loop: serve, traffic, drift, event, retraining, gate, release, new champion. Prints the timeline.
 
     Climbs the ladder first if there is no champion. Half of the answers are corrected by simulated people, who have
-    a reviewer's key.
+    a reviewer's key. Services that already run are used, and run on afterwards.
     """
     from rich.console import Console
 
@@ -105,7 +105,7 @@ def demonstrate_drift(
     from components.stages.run import STATE, Run
     from flows.demo import Story, endings, ensure_champion, play, reviewing
     from flows.health import Services
-    from flows.services import down, up
+    from flows.services import down, is_up, up
 
     run = Run.of(workload, profile)
     os.environ.update(reviewing(os.environ))
@@ -113,11 +113,12 @@ def demonstrate_drift(
     services = Services(
         workload=workload, profile=profile, prefect_port=prefect_port, mlflow_port=mlflow_port, serve_port=serve_port
     )
+    ran_before = is_up(services)
     up(services, typer.echo)
     try:
         ending = play(run, services, Story(drift, before, after, 0.5, seed), typer.echo)
     finally:
-        if not keep:
+        if not (keep or ran_before):
             down()
     write_record(STATE / "demo-drift.json", ending)
     Console(width=120).print(endings(ending))

@@ -33,13 +33,13 @@ _ENDED = ("BACKOFF", "EXITED", "FATAL")  # as supervisord calls a process that e
 def up(services: Services, report: Callable[[str], None]) -> list[Health]:
     """Start the services and wait until they are healthy; those that already run are left alone.
 
-    `report` is called with a line for each service.
+    `report` is called with a line for each service. After an error, or Ctrl-C, what this call brought up is taken down.
 
     Raises:
         ConfigError: Others run here already, or a port is taken: nothing was started. Or Prefect refuses a deployment.
-        ServiceError: A service does not become healthy. All were taken down again.
+        ServiceError: A service does not become healthy.
     """
-    folder, running = Path.cwd(), _is_up(services)
+    folder, running = Path.cwd(), is_up(services)
     logins = saved_logins() if running else new_logins()
     if not running:  # MLflow's server keeps its record where the settings say, whatever its clients ask
         refuse_absent(storage(folder), {name: value for name, value in os.environ.items() if name != TRACKING})
@@ -56,12 +56,13 @@ def up(services: Services, report: Callable[[str], None]) -> list[Health]:
 
         if processes().get("worker") != "RUNNING":
             close_lost_runs()
-        deploy()
+        deploy(services.workload)
         report("deployments: known to Prefect")
         _bring(services, CLIENTS, report)
         _let_load(services)
     except (GradusError, KeyboardInterrupt):
-        down()
+        if not running:
+            down()
         raise
     return status()
 
@@ -92,11 +93,27 @@ def status() -> list[Health]:
     return [ask(name, services, running.get(name, "gone")) for name in services.addresses]
 
 
+def is_up(services: Services) -> bool:
+    """Whether these services run here.
+
+    Raises:
+        ConfigError: Others do.
+    """
+    if control("getPID") is None:
+        return False
+    running = read_record(RECORD, Services)
+    if running != services:
+        said = ", ".join(f"{name}={value}" for name, value in running.model_dump().items())
+        raise ConfigError(f"expected nothing else to run here, found {said}; `gradus down` stops it")
+    return True
+
+
 def environment(services: Services, folder: Path, logins: Logins) -> dict[str, str]:
     """The environment of every service: the others' addresses, the logins, and what infra/ asks for."""
     own = {f"GRADUS_{name.upper()}": str(value) for name, value in services.model_dump().items()}
     return own | {
         MARK: str(folder),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH")))),  # own scorers
         "GRADUS_PYTHON": sys.executable,
         "GRADUS_SOCKET": str(socket_path(folder)),
         "MLFLOW_TRACKING_URI": services.addresses["mlflow"],
@@ -124,21 +141,6 @@ def _databases(environment: Mapping[str, str]) -> dict[str, str]:
     """Prefect's database, if the storage settings name one; a temporary server keeps its own file."""
     shared = environment.get(FLOWS)
     return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": shared} if shared else {}
-
-
-def _is_up(services: Services) -> bool:
-    """Whether these services run here.
-
-    Raises:
-        ConfigError: Others do.
-    """
-    if control("getPID") is None:
-        return False
-    running = read_record(RECORD, Services)
-    if running != services:
-        said = ", ".join(f"{name}={value}" for name, value in running.model_dump().items())
-        raise ConfigError(f"expected nothing else to run here, found {said}; `gradus down` stops it")
-    return True
 
 
 def _refuse_taken(services: Services) -> None:

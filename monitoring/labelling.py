@@ -94,7 +94,8 @@ def sample_read(
         trace.id: verdicts[trace.id] for trace in reached if trace.id in verdicts and trace.id not in failed
     }
     truths = {name: right for name, right in people.right.items() if name in read_by_judge}
-    if silent := _unheard(people, misread(read_by_judge, truths), len(truths), params):
+    customers = {trace.id: trace.customer for trace in reached}
+    if silent := _unheard(people, misread(read_by_judge, truths, customers), len(truths), params):
         return replace(people, silent=silent)
     share = len(truths) / len(read_by_judge)  # the realised share, which gives less variance than the nominal one
     read = worth(read_by_judge, truths, share) | dict.fromkeys(failed, 0.0)

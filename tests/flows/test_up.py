@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,14 +15,16 @@ import httpx
 import psutil
 import pytest
 
-from components.errors import ServiceError
-from flows.health import Services
+from components.errors import ConfigError, ServiceError
+from flows import services
+from flows.health import Health, Services
 from flows.services import up
 from flows.supervisor import MARK
-from tests.flows.conftest import Project, posted, wait_until
+from tests.flows.conftest import ROOT, Project, posted, wait_until
 from tests.shared_storage import needs_postgres
 
 COMMAND = ("flows.cli", "up", "triage")
+MACHINE = Services(workload="triage", profile="nano", prefect_port=1, mlflow_port=2, serve_port=3)
 
 
 @dataclass(frozen=True)
@@ -202,6 +205,50 @@ def test_a_taken_port_is_one_sentence_and_nothing_is_started(project: Project) -
     assert Machine(project, ports).processes() == [] and not (project.folder / "state/up/services.json").exists()
 
 
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize("failure", [ConfigError("a typo"), KeyboardInterrupt(), ServiceError("not healthy")])
+def test_an_up_that_fails_takes_down_what_it_brought_up_and_nothing_that_ran_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, running: bool, failure: BaseException
+) -> None:
+    def fail(*_: object) -> None:
+        raise failure
+
+    ended: list[str] = []
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(services.os, "environ", dict(os.environ))
+    monkeypatch.setattr(services, "is_up", lambda asked: running)
+    monkeypatch.setattr(services, "saved_logins", services.new_logins)
+    for name in ("sweep", "_refuse_taken", "save_logins", "_supervise"):
+        monkeypatch.setattr(services, name, lambda *_: None)
+    monkeypatch.setattr(services, "_bring", fail)
+    monkeypatch.setattr(services, "down", lambda: ended.append("all"))
+    with pytest.raises(type(failure)):
+        up(MACHINE, print)
+    assert ended == ([] if running else ["all"])
+
+
+@pytest.mark.parametrize(("running", "keep", "ends"), [(False, False, 1), (False, True, 0), (True, False, 0)])
+def test_a_demo_ends_the_services_that_it_brought_up(
+    monkeypatch: pytest.MonkeyPatch, running: bool, keep: bool, ends: int
+) -> None:
+    from flows import demo, machine
+
+    def fail(*_: object) -> None:
+        raise ServiceError("no drift was noticed")
+
+    ended: list[str] = []
+    monkeypatch.setattr(demo, "reviewing", lambda environment: {})
+    monkeypatch.setattr(demo, "ensure_champion", lambda run: None)
+    monkeypatch.setattr(demo, "play", fail)
+    monkeypatch.setattr(services, "is_up", lambda asked: running)
+    monkeypatch.setattr(services, "up", lambda asked, report: list[Health]())
+    monkeypatch.setattr(services, "down", lambda: ended.append("all"))
+    with pytest.raises(ServiceError):
+        machine.demonstrate_drift(keep=keep)
+    assert len(ended) == ends
+
+
 @needs_postgres
 def test_up_asks_for_the_records_database_though_clients_were_to_ask_a_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -213,7 +260,7 @@ def test_up_asks_for_the_records_database_though_clients_were_to_ask_a_server(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example")
     before = dict(os.environ)
     with pytest.raises(ServiceError, match="expected PostgreSQL at"):
-        up(Services(workload="triage", profile="nano", prefect_port=1, mlflow_port=2, serve_port=3), print)
+        up(MACHINE, print)
     assert dict(os.environ) == before and [path.name for path in tmp_path.iterdir()] == ["params"]
 
 

@@ -30,8 +30,15 @@ def test_an_answers_value_is_its_verdict_corrected_by_peoples_weighted_labels() 
     result = worth(verdicts, {"a": False, "c": False, "elsewhere": True}, 0.5)
     assert result == {"a": -1.0, "b": 1.0, "c": 0.0, "d": 0.0}  # a: 1 + (0 − 1) / 0.5
     assert sum(result.values()) / 4 == 0.0
-    errs = misread(verdicts, {"a": False, "c": False})
-    assert errs is not None and errs.value == 0.5 and misread(verdicts, {}) is None
+    errs = misread(verdicts, {"a": False, "c": False}, {})
+    assert errs is not None and errs.value == 0.5 and misread(verdicts, {}, {}) is None
+
+
+def test_answers_to_one_customer_tell_less_of_a_judges_errors_than_those_to_many() -> None:
+    verdicts, truths = dict.fromkeys(NAMES, True), {name: int(name) % 40 >= 4 for name in NAMES}
+    alone, of_ten = (misread(verdicts, truths, who) for who in ({}, {name: str(int(name) % 40) for name in NAMES}))
+    assert alone is not None and of_ten is not None and alone.value == of_ten.value == 0.1
+    assert alone.high < 0.14 and of_ten.high > 0.2  # 400 answers, and 40 customers
 
 
 def test_the_judge_reads_all_and_is_corrected_by_what_people_say_of_their_share(tmp_path: Path) -> None:
