@@ -1,11 +1,14 @@
 """Gradus as an installed package: the wheel alone makes projects elsewhere, and climbs in them."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tomllib
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,8 @@ from components.errors import ConfigError
 from components.stages import code
 from components.stages.code import hashed, key, located, parted
 from flows.new import make
-from tests.flows.conftest import PIPELINE, PROFILE, ROOT, WORKLOAD, Project, save_tiny_model
+from tests.flows.conftest import PIPELINE, PROFILE, ROOT, WORKLOAD, Project, posted, save_tiny_model, wait_until
+from tests.flows.test_up import free_ports
 
 LISTED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["gradus"]["project"]
 
@@ -111,26 +115,62 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python.with_name("gradus")
 
 
-@pytest.mark.slow
-def test_the_wheel_makes_a_project_in_an_empty_folder_and_climbs_there(installed: Path, tmp_path: Path) -> None:
-    set_here = ("PYTHONPATH", "MLFLOW_", "PREFECT_HOME")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(set_here)}
+@dataclass(frozen=True)
+class NewProject:
+    """A small project that an installed `gradus` made."""
 
-    def gradus(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    script: Path
+    folder: Path
+
+    @classmethod
+    def of(cls, script: Path, folder: Path) -> "NewProject":
+        project = cls(script, folder)
+        assert cls(script, folder.parent).gradus("new", folder.name).returncode == 0
+        shutil.rmtree(folder / "models/nano")
+        save_tiny_model(folder / "models/nano")
+        for path, changes in (("workloads/triage", WORKLOAD), ("profiles/nano", PROFILE), ("pipeline", PIPELINE)):
+            Project(folder).set(f"{path}.yaml", changes)
+        return project
+
+    def gradus(self, *words: str) -> subprocess.CompletedProcess[str]:
+        set_here = ("PYTHONPATH", "MLFLOW_", "PREFECT_HOME")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(set_here)}
         return subprocess.run(
-            [installed, *words], cwd=folder, env=inherited, capture_output=True, text=True, check=False
+            [self.script, *words], cwd=self.folder, env=inherited, capture_output=True, text=True, check=False
         )
 
-    assert gradus("new", "x", folder=tmp_path).returncode == 0
-    folder = tmp_path / "x"
-    shutil.rmtree(folder / "models/nano")
-    save_tiny_model(folder / "models/nano")
-    for path, changes in (("workloads/triage", WORKLOAD), ("profiles/nano", PROFILE), ("pipeline", PIPELINE)):
-        Project(folder).set(f"{path}.yaml", changes)
-    assert gradus("graph", "triage", folder=folder).stdout.strip() == "runs/triage-nano/dvc.yaml"
+
+@pytest.mark.slow
+def test_the_wheel_makes_a_project_in_an_empty_folder_and_climbs_there(installed: Path, tmp_path: Path) -> None:
+    project = NewProject.of(installed, tmp_path / "x")
+    folder = project.folder
+    assert project.gradus("graph", "triage").stdout.strip() == "runs/triage-nano/dvc.yaml"
     stages = yaml.safe_load((folder / "runs/triage-nano/dvc.yaml").read_text(encoding="utf-8"))["stages"]
     assert not [dep for stage in stages.values() for dep in stage["deps"] if dep.startswith("components")]
-    climbed = gradus("run", "triage", folder=folder)
+    climbed = project.gradus("run", "triage")
     assert climbed.returncode == 0, climbed.stderr
     assert (folder / "artifacts/triage-nano/report/report.html").is_file() and "gradus ui" in climbed.stdout
     assert not (folder / "components").exists()
+
+
+@pytest.mark.slow
+def test_services_come_up_in_such_a_project_and_deployments_run_there(installed: Path, tmp_path: Path) -> None:
+    project, ports = NewProject.of(installed, tmp_path / "x"), free_ports()
+    try:
+        up = project.gradus("up", "triage", *(f"--{name}-port={port}" for name, port in ports.items()))
+        assert up.returncode == 0, up.stderr
+        password = json.loads((project.folder / "state/up/logins.json").read_text(encoding="utf-8"))["prefect"]
+        ask = partial(posted, f"http://127.0.0.1:{ports['prefect']}/api", password=password)
+        flows = {each["id"]: each["name"] for each in ask("flows/filter", content={})}
+        deployed = {flows[each["flow_id"]]: each["id"] for each in ask("deployments/filter", content={})}
+        assert deployed.keys() == {"scheduled", "score", "watch", "retrain", "release"}
+        run = ask(f"deployments/{deployed['score']}/create_flow_run", content={})["id"]
+
+        def state() -> str:
+            (found,) = ask("flow_runs/filter", content={"flow_runs": {"id": {"any_": [run]}}})
+            return found["state"]["type"]
+
+        wait_until(lambda: state() in ("COMPLETED", "FAILED", "CRASHED"), most_s=180)
+        assert state() == "COMPLETED", (project.folder / "state/logs/worker.log").read_text(encoding="utf-8")[-3000:]
+    finally:
+        assert project.gradus("down").returncode == 0

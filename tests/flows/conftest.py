@@ -69,8 +69,9 @@ class Project:
     @property
     def nodes(self) -> list[str]:
         """The stages of the climb, in order."""
-        listed = self.call("components.stages", "list", RUN).stdout.splitlines()
-        return ["-".join((stage, *part)) for stage, _, *part in map(str.split, listed)] + ["gate", "report"]
+        self.call("flows.cli", "graph", "triage")
+        graph = yaml.safe_load((self.folder / "runs" / RUN / "dvc.yaml").read_text(encoding="utf-8"))
+        return list(graph["stages"])
 
     def target(self, stage: str) -> str:
         """A stage as DVC finds it."""
