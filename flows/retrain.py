@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from prefect.client.orchestration import get_client
 
 from components.data.harvest import Candidate, Harvested, answering, harvest
 from components.data.opinions import taught
-from components.data.versions import DataVersion, Origin, earlier_harvests, new_version
+from components.data.versions import DataVersion, Origin, earlier_harvests, new_version, refuse_changes
 from components.errors import ServiceError
 from components.params import SPLITS, SplitName
 from components.records import Example, Record, read_record, write_record
@@ -73,27 +73,29 @@ def retrain(workload: str, profile: str = "nano", reason: str = BY_HAND) -> Retr
                 workload=workload, reason=reason, started=started, examples=len(harvested),
                 outcome=f"Expected at least {least} right {what} to learn from, found {len(harvested)}.",
             ))  # fmt: skip
-        data = version_data(run, harvested, known, origin, started)
+        refuse_changes(Path.cwd())
         begun = Retrained(
-            workload=workload, reason=reason, started=started, examples=len(harvested), branch=data.branch,
-            outcome="It has not ended.",
-        )  # fmt: skip
-        return told(run, climbed(run, data.folder, begun))
+            workload=workload, reason=reason, started=started, examples=len(harvested), outcome="It has not ended."
+        )
+        return told(run, climbed(run, begun, lambda: version_data(run, harvested, known, origin, started)))
 
 
-def climbed(run: Run, folder: Path, begun: Retrained) -> Retrained:
-    """Climb with the new data and release the winner; the result.
+def climbed(run: Run, begun: Retrained, version: Callable[[], DataVersion]) -> Retrained:
+    """Make a data version, climb with it and release the winner; the result.
 
-    Recorded at the start and at the end, also of what fails, so that drift does not start the same again at once.
+    Recorded from the start to the end, also of what fails, so that drift does not start the same again at once.
     """
     write_record(record_path(run), begun)
     result = begun.model_copy(update={"outcome": "It failed."})
     try:
-        gate, made = climb_in(folder, run)
+        data = version()
+        begun, result = (record.model_copy(update={"branch": data.branch}) for record in (begun, result))
+        write_record(record_path(run), begun)
+        gate, made = climb_in(data.folder, run)
         judged = release(run.workload.name, run.profile.name) if made.alias == "candidate" else None
         last = judged.reasons if judged else gate.verdicts[-1].reasons
         outcome = f"{ending(made, judged)}: {' '.join(last)}"
-        result = begun.model_copy(update={"outcome": outcome, "version": made.version})
+        result = result.model_copy(update={"outcome": outcome, "version": made.version})
     finally:
         result = result.model_copy(update={"ended": time.time()})
         write_record(record_path(run), result)
@@ -131,7 +133,7 @@ def cooling_h(run: Run, reason: str, now: float) -> float:
 
 
 def record_path(run: Run) -> Path:
-    """The file with the last retraining that made a data version."""
+    """The file with the last retraining that had enough answers to learn from."""
     return STATE / "retrain" / f"{run.workload.name}.json"
 
 
@@ -151,7 +153,7 @@ def told(run: Run, retrained: Retrained) -> Retrained:
 
 
 def known_at(run: Run, origin: Origin) -> Known:
-    """The examples of the data version that the next one begins with: the source's, and those of its harvests.
+    """The source's examples, and those of the harvests that the next data version or the champion's begins with.
 
     The project itself does not have the harvests, which are on the branches of earlier retrainings.
     """

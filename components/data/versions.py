@@ -1,28 +1,36 @@
 """A new version of a workload's data: production's answers, added to DVC and committed on a separate branch.
 
 The branch is checked out in a git worktree, so that people's open files are not affected. Decides where a version
-starts, what its commit contains and which files count as changed; other modules decide which answers are included.
+starts, which earlier harvests it has, what its commit contains and which files count as changed; other modules decide
+which answers are included.
 """
 
+import logging
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
 from components.data.harvest import HARVEST, Harvested
+from components.data.past import git, named, others_of, to_carry
 from components.errors import ConfigError, DataError
 from components.own_code import ADDRESS, GRADUS, own
 from components.records import Record, read_jsonl, write_jsonl
 
 CODE = (*sorted(GRADUS), "params", "models", "dvc.yaml", ":(glob)*.py")  # a project's own modules lie at its top
 AUTHOR = ("-c", "user.name=Gradus", "-c", "user.email=gradus@localhost")  # if the repository has no user
+# Nobody is there to name a ticket or to unlock a key, and a data version has no files of Git LFS of its own to push.
+UNATTENDED = (
+    "-c", f"core.hooksPath={os.devnull}", "-c", "commit.gpgSign=false", "-c", "push.gpgSign=false",
+)  # fmt: skip
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,8 @@ class Origin:
     """Where a version starts, and whether it is pushed.
 
     It starts at `earlier`, the champion's commit, if that contains the project's HEAD, so that earlier harvests are
-    kept; otherwise at HEAD. With `push`, data go to DVC's remote and the branch to git's, if they are configured.
+    kept; otherwise at HEAD, and they are carried over. With `push`, data go to DVC's remote and the branch to git's, if
+    they are configured.
     """
 
     earlier: str = ""
@@ -57,43 +66,47 @@ def new_version(  # noqa: PLR0913, PLR0917 - a version has six ingredients
 ) -> DataVersion:
     """Commit a harvest on the branch retrain/<workload>/<name>, checked out under state/retrain/<workload>.
 
-    `beside` are records of further kinds, written next to the harvest as <name>.KIND.jsonl.
+    `beside` are records of further kinds, written next to the harvest as <name>.KIND.jsonl. A push that fails is
+    logged, because the version is complete without it.
 
     Raises:
         ConfigError: The project is not a git repository, or has uncommitted changes.
         DataError: git or DVC fails.
     """
-    _refuse_changes(project)
-    branch = f"retrain/{workload}/{name}"
-    folder = _check_out(project, project / "state" / "retrain" / workload, branch, _start(project, origin.earlier))
+    refuse_changes(project)
+    branch, start = f"retrain/{workload}/{name}", _start(project, origin.earlier)
+    folder = _check_out(project, project / "state" / "retrain" / workload, branch, start)
     _share(project, folder, workload)
+    carried = _bring(project, folder, workload, origin.earlier, to_carry(project, workload, start, origin.earlier))
     file = folder / "data" / workload / HARVEST / f"{name}.jsonl"
     files = {file: harvested, **{file.with_name(f"{name}.{kind}.jsonl"): part for kind, part in beside.items() if part}}
     for path, records in files.items():
         write_jsonl(path, records)
     with _dvc(folder) as dvc:
-        dvc.add([str(path) for path in files])
-    _name(folder / "params" / "workloads" / f"{workload}.yaml", file.name)
+        dvc.add([str(path) for path in (*chain.from_iterable(carried.values()), *files)])
+    _name(folder / "params" / "workloads" / f"{workload}.yaml", [*carried, file.name])
     commit = _commit(folder, workload, len(harvested), name)
     if origin.push:
-        _push(folder, list(files), branch)
+        _push(folder, workload, branch)
     return DataVersion(folder, branch, commit, file)
 
 
 def earlier_harvests(project: Path, workload: str, origin: Origin) -> list[Harvested]:
-    """The harvests that a version with this origin begins with: those that the workload's settings name there.
+    """The harvests that a version with this origin begins with, and all others that the champion learnt from.
 
     Raises:
-        DataError: git does not have the commit, or DVC does not have its data.
+        DataError: git does not have the commit, or DVC does not have the data of the project's own harvests.
     """
     start = _start(project, origin.earlier)
-    named = _named(project, workload, start)
-    if not named:
+    here, others = named(project, workload, start), others_of(project, workload, start, origin.earlier)
+    if not here and not others:
         return []
     folder = project / "state" / "retrain" / f"{workload}.start"
     try:
-        harvests = check_out(project, workload, start, folder) / "data" / workload / HARVEST
-        return [line for name in named for line in read_jsonl(harvests / name, Harvested)]
+        inner = check_out(project, workload, start, folder)
+        brought = _bring(project, inner, workload, origin.earlier, others)
+        harvests = inner / "data" / workload / HARVEST
+        return [line for name in (*here, *brought) for line in read_jsonl(harvests / name, Harvested)]
     finally:
         _remove(project, folder)
 
@@ -105,29 +118,10 @@ def check_out(project: Path, workload: str, commit: str, folder: Path) -> Path:
         DataError: git does not have the commit, or DVC does not have its data.
     """
     _remove(project, folder)
-    git(project, "worktree", "add", "--quiet", "--detach", str(folder), commit)
+    git(project, "worktree", "add", "--quiet", "--detach", str(folder), commit, options=UNATTENDED)
     inner = _inside(project, folder)
     _share(project, inner, workload)
     return inner
-
-
-def git(folder: Path, *words: str) -> str:
-    """The output of a git command in a folder.
-
-    It takes no lock that it can do without: killed, it would leave one that keeps people from committing.
-
-    Raises:
-        DataError: It fails.
-    """
-    command = ["git", "--no-optional-locks", *words]
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        output = str(getattr(error, "stderr", "") or error).strip().splitlines()
-        raise DataError(
-            f"expected `git {words[0]}` to succeed, found {output[-1] if output else error} ({folder})"
-        ) from error
-    return done.stdout.rstrip()
 
 
 def uncommitted(project: Path) -> list[str]:
@@ -140,15 +134,12 @@ def uncommitted(project: Path) -> list[str]:
     return [line[3:] for line in changed.splitlines()]
 
 
-def _own(project: Path) -> list[str]:
-    """The project's files and folders of code that its settings name as module:name."""
-    settings = (file.read_text(encoding="utf-8") for file in sorted((project / "params").rglob("*.yaml")))
-    modules = {address.partition(":")[0] for text in settings for address in re.findall(ADDRESS, text)}
-    return [code for module in sorted(modules) if (code := own(module, project)) is not None]
+def refuse_changes(project: Path) -> None:
+    """Refuse uncommitted changes, which would be missing on the branch.
 
-
-def _refuse_changes(project: Path) -> None:
-    """Refuse uncommitted changes, which would be missing on the branch."""
+    Raises:
+        ConfigError: The project has some, or is not a git repository.
+    """
     try:
         changed = uncommitted(project)
     except DataError as error:
@@ -159,6 +150,13 @@ def _refuse_changes(project: Path) -> None:
         )
 
 
+def _own(project: Path) -> list[str]:
+    """The project's files and folders of code that its settings name as module:name."""
+    settings = (file.read_text(encoding="utf-8") for file in sorted((project / "params").rglob("*.yaml")))
+    modules = {address.partition(":")[0] for text in settings for address in re.findall(ADDRESS, text)}
+    return [code for module in sorted(modules) if (code := own(module, project)) is not None]
+
+
 def _start(project: Path, earlier: str) -> str:
     """The commit at which the branch starts."""
     newer = subprocess.run(
@@ -167,20 +165,37 @@ def _start(project: Path, earlier: str) -> str:
     return earlier if earlier and newer.returncode == 0 else "HEAD"
 
 
-def _named(project: Path, workload: str, commit: str) -> list[str]:
-    """The harvests that a workload's settings name at a commit; none if the commit does not have them."""
-    try:
-        text = git(project, "show", f"{commit}:./params/workloads/{workload}.yaml")
-    except DataError:
-        return []
-    settings: Any = yaml.safe_load(text)
-    return [str(name) for name in settings.get("harvest") or ()]
+def _bring(project: Path, folder: Path, workload: str, commit: str, names: Sequence[str]) -> dict[str, list[Path]]:
+    """Bring another commit's harvests into a checked-out project: name → its file and those beside it.
+
+    One whose data DVC no longer has is left out, with a warning.
+    """
+    brought: dict[str, list[Path]] = {}
+    for name in names:
+        listed = git(project, "ls-tree", "--name-only", commit, "--", f"data/{workload}/{HARVEST}/").splitlines()
+        pointers = [path for path in listed if Path(path).match(f"{Path(name).stem}.*.dvc")]
+        files = [folder / path.removesuffix(".dvc") for path in pointers]
+        for path in pointers:
+            text = git(project, "show", f"{commit}:./{path}")
+            (folder / path).write_text(f"{text}\n", encoding="utf-8")
+        try:
+            if f"data/{workload}/{HARVEST}/{name}.dvc" not in pointers:
+                raise DataError(f"expected a pointer of DVC to {name}, found none ({commit})")
+            with _dvc(folder) as dvc:
+                _fetch(dvc, [str(folder / path) for path in pointers])
+        except DataError as error:
+            log.warning("%s: left out %s, from which the champion learnt: %s.", workload, name, error)
+            for path in (*files, *(folder / path for path in pointers)):
+                path.unlink(missing_ok=True)
+            continue
+        brought[name] = files
+    return brought
 
 
 def _check_out(project: Path, folder: Path, branch: str, start: str) -> Path:
     """Create a new worktree in place of an older one; return the project in it."""
     _remove(project, folder)
-    git(project, "worktree", "add", "--quiet", "-B", branch, str(folder), start)
+    git(project, "worktree", "add", "--quiet", "-B", branch, str(folder), start, options=UNATTENDED)
     return _inside(project, folder)
 
 
@@ -231,31 +246,36 @@ def _fetch(dvc: Any, targets: list[str]) -> None:
         dvc.pull(targets=targets)
 
 
-def _name(path: Path, harvest: str) -> None:
-    """Add a harvest to the workload's settings, leaving everything else unchanged."""
+def _name(path: Path, harvests: Sequence[str]) -> None:
+    """Add harvests to the workload's settings, leaving everything else unchanged."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 4096
     settings = yaml.load(path)
-    settings["harvest"] = [*settings.get("harvest", ()), harvest]
+    settings["harvest"] = [*(settings.get("harvest") or ()), *harvests]
     with path.open("w", encoding="utf-8") as file:
         yaml.dump(settings, file)
 
 
 def _commit(folder: Path, workload: str, n: int, name: str) -> str:
     git(folder, "add", "--", f"data/{workload}/{HARVEST}", f"params/workloads/{workload}.yaml")
-    author = () if _configured(folder) else AUTHOR
-    git(folder, *author, "commit", "--quiet", "--no-verify", "-m", f"{workload}: {n} answers of production ({name})")
+    options = UNATTENDED if _configured(folder) else (*UNATTENDED, *AUTHOR)
+    git(folder, "commit", "--quiet", "-m", f"{workload}: {n} answers of production ({name})", options=options)
     return git(folder, "rev-parse", "HEAD")
 
 
-def _push(folder: Path, files: Sequence[Path], branch: str) -> None:
-    with _dvc(folder) as dvc:
-        if dvc.config["remote"]:
-            dvc.push(targets=[f"{file}.dvc" for file in files])
-    if remotes := git(folder, "remote").split():
-        git(folder, "push", "--quiet", remotes[0], branch)
+def _push(folder: Path, workload: str, branch: str) -> None:
+    """Push a version: its data, earlier ones that an earlier push missed too, and then the branch that needs them."""
+    pointers = sorted((folder / "data" / workload / HARVEST).glob("*.dvc"))
+    try:
+        with _dvc(folder) as dvc:
+            if dvc.config["remote"]:
+                dvc.push(targets=[str(path) for path in pointers])
+        if remotes := git(folder, "remote").split():
+            git(folder, "push", "--quiet", remotes[0], branch, options=UNATTENDED)
+    except DataError as error:
+        log.warning("%s is not pushed, and is complete here: %s.", branch, error)
 
 
 def _configured(folder: Path) -> bool:
@@ -265,11 +285,10 @@ def _configured(folder: Path) -> bool:
 @contextmanager
 def _dvc(folder: Path) -> Generator[Any]:
     """The worktree's DVC repository."""
-    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
         with Repo(str(folder)) as repo:
             yield repo
-    except DvcException as error:
+    except Exception as error:  # DVC raises its own, and remotes' drivers raise anything
         raise DataError(f"expected DVC to keep a harvest, found {error} ({folder})") from error

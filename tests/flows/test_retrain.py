@@ -14,8 +14,8 @@ import pytest
 
 from components.data.harvest import Harvested
 from components.data.sources import read
-from components.data.versions import Origin, new_version
-from components.errors import ServiceError
+from components.data.versions import DataVersion, Origin, new_version
+from components.errors import ConfigError, DataError, ServiceError
 from components.params import SPLITS, Workload, load
 from components.records import (
     Example,
@@ -185,7 +185,7 @@ def test_opinions_on_what_an_earlier_harvest_judges_by_are_not_learnt_from(versi
     assert about == {line.example.id for line in (*first, *second) if line.split == "train"}
 
 
-def test_a_champion_that_lacks_later_work_of_the_project_hides_no_answers(versioned: Project) -> None:
+def test_what_a_champion_learnt_that_lacks_later_work_of_the_project_is_known_and_kept(versioned: Project) -> None:
     run = Run.load(RUN)
     put(versioned, *mended(range(100, 110)))
     first, _ = harvested(run, Origin())
@@ -193,8 +193,14 @@ def test_a_champion_that_lacks_later_work_of_the_project_hides_no_answers(versio
     versioned.set("pipeline.yaml", {"retraining": {"cooldown_hours": 2}})
     for words in (["add", "."], ["commit", "--quiet", "-m", "More"]):
         git(versioned, "-c", "user.name=Test", "-c", "user.email=test@localhost", *words)
-    second, _ = harvested(run, champion)  # its data begin at the project's own commit, without the first harvest
-    assert second == first
+    put(versioned, *mended(range(110, 120)), segment="2")
+    second, _ = harvested(run, champion)
+    assert {line.example.id for line in second} == {f"P-chatcmpl-{number}" for number in range(110, 120)}
+    made = new_version(versioned.folder, "triage", second, "second", champion)  # it begins at the project's own commit
+    assert git(versioned, "rev-parse", f"{made.commit}^") == git(versioned, "rev-parse", "HEAD")
+    workload = load(made.folder / "params" / "workloads" / "triage.yaml", Workload)
+    rows = read(workload, made.folder / "data" / "triage")
+    assert {row.example.id for row in rows if row.harvested} == {f"P-chatcmpl-{number}" for number in range(100, 120)}
 
 
 def retrained(**changes: Any) -> Any:
@@ -238,12 +244,56 @@ def test_drift_starts_none_while_a_version_waits_for_its_release(
     assert retrain.held_up(run, retrain.BY_HAND, 0.0) is None
 
 
+def made_in(folder: Path) -> DataVersion:
+    return DataVersion(folder, "retrain/triage/1", "c0ffee", folder / "1.jsonl")
+
+
+@pytest.fixture
+def taught(versioned: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose production has taught enough for a retraining on drift."""
+    from flows import retrain
+
+    put(versioned, *mended(range(120)))
+    monkeypatch.setattr(retrain, "score", lambda *settings, **more: None)
+    monkeypatch.setattr(retrain, "aliases", lambda workload: {"champion": 1})
+    monkeypatch.setattr(retrain, "registered", lambda workload: SimpleNamespace(git_commit=""))
+    monkeypatch.setattr(retrain, "gather", retrain.gather.fn)
+    return versioned
+
+
+def test_a_retraining_whose_data_version_fails_is_recorded_and_drift_waits_after_it(
+    taught: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import retrain
+
+    def fails(*ingredients: Any) -> None:
+        raise DataError("expected `git commit` to succeed, found a full disk")
+
+    monkeypatch.setattr(retrain, "version_data", fails)
+    with pytest.raises(DataError, match="a full disk"):
+        retrain.retrain.fn("triage", "nano", "drift: input")
+    run = Run.load(RUN)
+    kept = read_record(retrain.record_path(run), retrain.Retrained)
+    assert (kept.outcome, kept.branch, kept.examples) == ("It failed.", "", 120)
+    assert retrain.held_up(run, "drift: input", kept.until) == "Cooling down for 24.0 h more."
+
+
+def test_a_retraining_that_uncommitted_changes_refuse_is_none(taught: Project) -> None:
+    from flows import retrain
+
+    taught.set("pipeline.yaml", {"retraining": {"cooldown_hours": 2}})
+    with pytest.raises(ConfigError, match=r"found changes in params/pipeline\.yaml"):
+        retrain.retrain.fn("triage", "nano", "drift: input")
+    assert not retrain.record_path(Run.load(RUN)).exists()
+    assert not (taught.folder / "state" / "retrain" / "triage").exists()
+
+
 def test_a_retraining_that_fails_is_recorded_and_drift_waits_after_it(
     settings: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows import retrain
 
-    run, begun, seen = Run.load(RUN), retrained(started=time.time(), branch="retrain/triage/1"), list[Any]()
+    run, begun, seen = Run.load(RUN), retrained(started=time.time()), list[Any]()
 
     def dies(folder: Path, run: Run) -> None:
         seen.append(read_record(retrain.record_path(run), retrain.Retrained))
@@ -251,8 +301,8 @@ def test_a_retraining_that_fails_is_recorded_and_drift_waits_after_it(
 
     monkeypatch.setattr(retrain, "climb_in", dies)
     with pytest.raises(ServiceError):
-        retrain.climbed(run, settings.folder, begun)
-    assert seen == [begun]  # so that one that is killed is noted, too
+        retrain.climbed(run, begun, lambda: made_in(settings.folder))
+    assert seen == [begun.model_copy(update={"branch": "retrain/triage/1"})]  # so that one that is killed is noted, too
     kept = read_record(retrain.record_path(run), retrain.Retrained)
     assert (kept.outcome, kept.branch) == ("It failed.", "retrain/triage/1")
     assert kept.ended is not None and kept.ended >= begun.started
@@ -278,6 +328,6 @@ def test_a_retraining_releases_its_candidate_and_says_how_that_ended(
     monkeypatch.setattr(retrain, "climb_in", lambda folder, run: (gate, made))
     monkeypatch.setattr(retrain, "release", None if judged is None else lambda workload, profile: judged)
     run = Run.load(RUN)
-    result = retrain.climbed(run, settings.folder, retrained())
-    assert (result.outcome, result.version) == (outcome, 2)
+    result = retrain.climbed(run, retrained(), lambda: made_in(settings.folder))
+    assert (result.outcome, result.version, result.branch) == (outcome, 2, "retrain/triage/1")
     assert read_record(retrain.record_path(run), retrain.Retrained) == result

@@ -1,5 +1,6 @@
 """A data version in a real repository: a branch of its own, data in DVC's cache and remote, nothing else touched."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -45,6 +46,18 @@ def harvested(name: str) -> list[Harvested]:
     return [Harvested(example=example, split="train", source="corrected")]
 
 
+def commit(project: Path, path: str, text: str) -> None:
+    """Commit a file that the project has in these words."""
+    (project / path).write_text(text, encoding="utf-8")
+    run(project, "git", "add", path)
+    run(project, *GIT, "commit", "--quiet", "-m", "More")
+
+
+def names(folder: Path) -> list[str]:
+    """The harvests that the settings name."""
+    return yaml.safe_load((folder / "params/workloads/shop.yaml").read_text(encoding="utf-8"))["harvest"]
+
+
 def test_a_version_is_a_commit_beside_the_project(project: Path, tmp_path: Path) -> None:
     head = run(project, "git", "rev-parse", "HEAD")
     version = new_version(project, "shop", harvested("a"), "one")
@@ -75,6 +88,40 @@ def test_a_version_leaves_the_machine_only_where_that_is_set(project: Path, tmp_
     sent = new_version(project, "shop", harvested("b"), "two", Origin(push=True))
     assert list((tmp_path / "store").rglob("*"))
     assert run(tmp_path / "origin", "git", "rev-parse", sent.branch) == sent.commit
+
+
+def test_a_version_runs_no_hooks_and_signs_nothing(project: Path, tmp_path: Path) -> None:
+    for name in ("pre-commit", "prepare-commit-msg", "commit-msg", "post-commit", "post-checkout", "pre-push"):
+        hook = project / ".git" / "hooks" / name
+        hook.write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran-{name}'\nexit 1\n", encoding="utf-8")
+        hook.chmod(0o755)
+    for setting, value in {"commit.gpgSign": "true", "push.gpgSign": "true", "gpg.program": "false"}.items():
+        run(project, "git", "config", setting, value)
+    version = new_version(project, "shop", harvested("a"), "one", Origin(push=True))
+    check_out(project, "shop", version.commit, project / "state" / "reproduce" / "shop-1")
+    assert run(tmp_path / "origin", "git", "rev-parse", version.branch) == version.commit
+    assert not list(tmp_path.glob("ran-*"))
+
+
+@pytest.mark.parametrize("away", ["origin", "store"])
+def test_a_version_that_cannot_be_pushed_is_complete_and_the_next_push_makes_up_for_it(
+    project: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, away: str
+) -> None:
+    place = tmp_path / away
+    if place.is_dir():
+        place.rename(tmp_path / "elsewhere")
+    place.write_text("a file where a folder is expected", encoding="utf-8")
+    first = new_version(project, "shop", harvested("a"), "one", Origin(push=True))
+    assert f"{first.branch} is not pushed" in caplog.text
+    assert run(project, "git", "rev-parse", first.branch) == first.commit
+    assert first.file.is_file()
+    place.unlink()
+    if (tmp_path / "elsewhere").is_dir():
+        (tmp_path / "elsewhere").rename(place)
+    second = new_version(project, "shop", harvested("b"), "two", Origin(first.commit, push=True))
+    assert run(tmp_path / "origin", "git", "rev-parse", second.branch) == second.commit
+    shutil.rmtree(project / ".dvc" / "cache")
+    assert earlier_harvests(project, "shop", Origin(second.commit)) == [*harvested("a"), *harvested("b")]
 
 
 def test_an_earlier_harvest_that_only_the_remote_has_is_fetched(project: Path) -> None:
@@ -127,20 +174,77 @@ def test_the_harvests_with_which_a_version_begins_are_read_and_nothing_is_left_o
     assert earlier_harvests(project, "shop", Origin()) == []
     assert run(project, "git", "worktree", "list") == worktrees
     assert [path.name for path in (project / "state" / "retrain").iterdir()] == ["shop"]
-    (project / "params" / "more.yaml").write_text("a: 1\n", encoding="utf-8")
-    run(project, "git", "add", ".")
-    run(project, *GIT, "commit", "--quiet", "-m", "More")
-    assert earlier_harvests(project, "shop", Origin(second.commit)) == []  # it lacks that, and is not built on
+    commit(project, "params/more.yaml", "a: 1\n")  # which the champion's commit lacks
+    assert earlier_harvests(project, "shop", Origin(second.commit)) == [*harvested("a"), *harvested("b")]
 
 
-def test_a_commit_that_lacks_later_work_of_the_project_is_not_built_on(project: Path) -> None:
+def test_a_commit_that_lacks_later_work_of_the_project_is_not_built_on_and_its_harvests_are_carried_over(
+    project: Path,
+) -> None:
+    thumb = Thumb(example_id="P-1", text="{}", good=True)
+    made = new_version(project, "shop", harvested("one"), "one", beside={"thumbs": [thumb]})
+    for name in ("two", "three"):
+        commit(project, "params/more.yaml", f"before: {name}\n")
+        made = new_version(project, "shop", harvested(name), name, Origin(made.commit))
+        assert run(project, "git", "rev-parse", f"{made.commit}^") == run(project, "git", "rev-parse", "HEAD")
+    assert (made.folder / "params" / "more.yaml").read_text(encoding="utf-8") == "before: three\n"
+    assert names(made.folder) == ["one.jsonl", "two.jsonl", "three.jsonl"]
+    harvests = made.folder / "data" / "shop" / "harvest"
+    assert [read_jsonl(harvests / name, Harvested) for name in names(made.folder)] == [
+        harvested("one"), harvested("two"), harvested("three"),
+    ]  # fmt: skip
+    assert read_jsonl(harvests / "one.thumbs.jsonl", Thumb) == [thumb]
+    files = run(project, "git", "ls-tree", "-r", "--name-only", made.commit, "--", "data").splitlines()
+    assert {Path(path).name for path in files} == {  # and no answers in git
+        ".gitignore", "one.jsonl.dvc", "one.thumbs.jsonl.dvc", "two.jsonl.dvc", "three.jsonl.dvc",
+    }  # fmt: skip
+    assert run(made.folder, "git", "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("further", [True, False])
+def test_harvests_that_may_not_fit_the_project_any_more_are_left_out_and_told_and_known(
+    project: Path, caplog: pytest.LogCaptureFixture, further: bool
+) -> None:
+    other = new_version(project, "shop", harvested("o"), "other")
     first = new_version(project, "shop", harvested("a"), "one")
-    (project / "params" / "more.yaml").write_text("a: 1\n", encoding="utf-8")
-    run(project, "git", "add", ".")
-    run(project, *GIT, "commit", "--quiet", "-m", "More")
+    if further:
+        run(project, *GIT, "merge", "--quiet", "--no-ff", "-m", "Merge", other.branch)
+        why = "the project has other.jsonl besides"
+    else:
+        commit(project, "params/workloads/shop.yaml", "name: shop\noutput: {required: [text]}\n")
+        why = "the workload's output or inputs have changed"
+    known = {line.example.id for line in earlier_harvests(project, "shop", Origin(first.commit))}
     second = new_version(project, "shop", harvested("b"), "two", Origin(first.commit))
-    assert (second.folder / "params" / "more.yaml").is_file()
-    assert not (second.folder / "data" / "shop" / "harvest" / "one.jsonl").exists()
+    assert names(second.folder) == [*(["other.jsonl"] if further else []), "two.jsonl"]
+    assert f"left out one.jsonl, from which the champion learnt: {why}; merge {first.branch} to" in caplog.text
+    assert known == {"a", *("o" if further else "")}
+
+
+def test_harvests_that_the_project_had_and_dropped_stay_dropped(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = new_version(project, "shop", harvested("a"), "one")
+    run(project, *GIT, "merge", "--quiet", "--squash", first.branch)
+    run(project, *GIT, "commit", "--quiet", "-m", "What production taught")
+    commit(project, "params/workloads/shop.yaml", "name: shop\nharvest: []\n")
+    second = new_version(project, "shop", harvested("b"), "two", Origin(first.commit))
+    assert names(second.folder) == ["two.jsonl"]
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_harvests_whose_data_are_gone_are_left_out_and_told(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    thumbs = {"thumbs": [Thumb(example_id="P-1", text="{}", good=True)]}
+    first = new_version(project, "shop", harvested("a"), "one", beside=thumbs)
+    second = new_version(project, "shop", harvested("b"), "two", Origin(first.commit))
+    commit(project, "params/more.yaml", "a: 1\n")
+    digest = yaml.safe_load(run(project, "git", "show", f"{first.commit}:data/shop/harvest/one.thumbs.jsonl.dvc"))
+    md5 = digest["outs"][0]["md5"]
+    (project / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]).unlink()
+    assert earlier_harvests(project, "shop", Origin(second.commit)) == harvested("b")
+    third = new_version(project, "shop", harvested("c"), "three", Origin(second.commit))
+    assert names(third.folder) == ["two.jsonl", "three.jsonl"]
+    assert "left out one.jsonl, from which the champion learnt: expected DVC to keep a harvest" in caplog.text
+    assert not list((third.folder / "data" / "shop" / "harvest").glob("one.*"))
 
 
 @pytest.mark.parametrize("gone", [False, True])
