@@ -78,7 +78,7 @@ class World:
 class Simulated:
     """A world as a workbench, which answers everything that a run can be asked, from finite samples."""
 
-    fields = ("label",)
+    schema: Mapping[str, Any] = {"type": "object", "properties": {"label": {}}}
     horizon = HORIZON
 
     def __init__(self, world: World) -> None:
@@ -188,8 +188,8 @@ class Simulated:
         return Standing(name=name, makes=makes, learnt_from=learnt_from, accuracy=accuracy, n=len(passed),
                         weights=not self.world.teacher_stands)  # fmt: skip
 
-    def prompts(self) -> Mapping[str, Sequence[bool]]:
-        return {name: self.passed(table) for name, table in self.versions.items()}
+    def prompts(self) -> Mapping[str, tuple[int, int]]:
+        return {name: (sum(self.passed(table)), len(self._dev)) for name, table in self.versions.items()}
 
     def answers(self) -> Sequence[str] | None:
         if self.world.stands == "prompt":

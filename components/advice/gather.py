@@ -5,13 +5,13 @@ Sees a workload only as a `Workbench`: a real run is one, a simulated world anot
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from components.advice.at_hand import AtHand, Feedback
+from components.advice.at_hand import AtHand, Feedback, Thin
 from components.advice.curve import learning
 from components.advice.evidence import (
     Evidence,
@@ -24,10 +24,21 @@ from components.advice.evidence import (
     Training,
 )
 from components.advice.gates import trusted
-from components.advice.measure import Judge, Second, errors, groups_of, headroom, same_answers, scoring, thin, writing
+from components.advice.measure import (
+    Judge,
+    Second,
+    decided,
+    errors,
+    groups_of,
+    headroom,
+    same_answers,
+    scoring,
+    thin,
+    writing,
+)
 from components.advice.measure import movement as moved
 from components.economics import Case, payback_years, saved_of_year
-from components.evaluation.metrics import share_of
+from components.evaluation.metrics import share_of, wilson
 from components.evaluation.sample import places, sample
 from components.params import AdviceParams
 from components.records import Example, Interval
@@ -48,8 +59,8 @@ class Workbench(Protocol):
     """Measurements of a workload at any point of its climb; what is not available is None or empty."""
 
     @property
-    def fields(self) -> Sequence[str]:
-        """The keys of an answer."""
+    def schema(self) -> Mapping[str, Any]:
+        """The JSON Schema of an answer, which also says how a bare value is written."""
         ...
 
     def examples(self, split: Literal["train", "dev"]) -> Sequence[Example]:
@@ -57,7 +68,11 @@ class Workbench(Protocol):
         ...
 
     def judge(self, examples: Sequence[Example], answers: Sequence[str]) -> Sequence[bool | None]:
-        """Whether each answer passes; None where the scorer fails."""
+        """Whether each answer passes; None where the scorer fails.
+
+        Raises:
+            ScorerError: It fails too often.
+        """
         ...
 
     def seconds(self) -> Sequence[Second]:
@@ -68,8 +83,8 @@ class Workbench(Protocol):
         """The rung that stands."""
         ...
 
-    def prompts(self) -> Mapping[str, Sequence[bool]]:
-        """Passes on dev by prompt version."""
+    def prompts(self) -> Mapping[str, tuple[int, int]]:
+        """By prompt version, how many dev examples it answered right, and how many it was tried on."""
         ...
 
     def answers(self) -> Sequence[str] | None:
@@ -123,23 +138,33 @@ class Workbench(Protocol):
 def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
     """Gather all evidence that the rule uses; long steps show their progress.
 
-    A scorer with too many errors does not decide whether people agree: answers are then compared literally.
+    A scorer with too many errors does not decide whether people agree: answers are then compared literally. Answers
+    that it cannot decide on are left out.
+
+    Raises:
+        ScorerError: The scorer fails too often.
     """
     train, dev = bench.examples("train"), bench.examples("dev")
     standing, tried = bench.standing(), bench.prompts()
-    scored = bench.certified() or scoring(bench.judge, sample(dev, params.checked_examples, seed), seed)
+    scored = bench.certified() or scoring(bench.judge, sample(dev, params.checked_examples, seed), bench.schema, seed)
     by_scorer = scored is not None and trusted(scored, params)
-    judge: Judge = bench.judge if by_scorer else same_answers
-    written = writing(judge, train, dev, bench.seconds()).model_copy(update={"audited_ceiling": bench.audited()})
-    stands: Interval | NDArray[Any] = standing.accuracy
+    judge: Judge = bench.judge if by_scorer else partial(same_answers, schema=bench.schema)
+    written = writing(judge, train, dev, bench.seconds(), bench.schema)
+    written = written.model_copy(update={"audited_ceiling": bench.audited()})
+    stands: Interval | Sequence[bool | None] = standing.accuracy
+    slices: tuple[Thin, ...] = ()
     if (answers := bench.answers()) is None:
         judge = bench.judge  # prompts' accuracies are by the scorer, so they must be compared with its verdicts
     else:
-        stands = np.array([bool(is_right) for is_right in judge(dev, answers)])
-        standing = standing.model_copy(update={"accuracy": share_of(stands.tolist(), groups_of(dev)), "n": len(dev)})
+        stands = judge(dev, answers)
+        known = decided(stands)
+        decided_dev, right = [dev[at] for at in known], np.array([stands[at] for at in known], dtype=bool)
+        accuracy = share_of(right.tolist(), groups_of(decided_dev))
+        standing = standing.model_copy(update={"accuracy": accuracy, "n": len(known)})
+        slices = thin(train, decided_dev, right, bench.slices(), params.thin_share)
         tried = tried if by_scorer else {}
         if written.demonstrations is not None:
-            wrong, learnt = errors(judge, dev, answers)
+            wrong, learnt = errors(judge, dev, answers, bench.schema)
             written = written.model_copy(update={"errors": wrong, "learnt_errors": learnt})
     trials = _trials(bench, params, len(train))
     return Evidence(
@@ -148,16 +173,13 @@ def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
         scoring=scored,
         headroom=_headroom(bench, params, judge, stands, seed),
         learning=_learning(trials, judge, dev, len(train), seed),
-        prompts={
-            name: share_of(passed, groups_of(dev) if len(passed) == len(dev) else None)
-            for name, passed in tried.items()
-        },
-        prompt_examples=min(map(len, tried.values()), default=0),
+        prompts={name: wilson(count, n) for name, (count, n) in tried.items()},
+        prompt_examples=min((n for _, n in tried.values()), default=0),
         movement=_movement(bench, seed),
         watch=bench.watch(),
         paying=_paying(bench, trials, seed),
         feedback=bench.feedback(),
-        thin=() if isinstance(stands, Interval) else thin(train, dev, stands, bench.slices(), params.thin_share),
+        thin=slices,
         at_hand=bench.at_hand(trials),
     )
 
@@ -178,14 +200,16 @@ def _trials(bench: Workbench, params: AdviceParams, demonstrations: int) -> dict
 def _learning(
     trials: Mapping[int, Trial], judge: Judge, dev: Sequence[Example], demonstrations: int, seed: int
 ) -> Learning | None:
-    if not trials:
+    verdicts = {size: judge(dev, trial.answers) for size, trial in trials.items()}
+    known = decided(*verdicts.values())  # subsets are compared on the same examples
+    if not known:
         return None
-    passes = {size: [bool(passed) for passed in judge(dev, trial.answers)] for size, trial in trials.items()}
-    return learning(passes, demonstrations, seed, groups_of(dev))
+    passes = {size: [bool(passed[at]) for at in known] for size, passed in verdicts.items()}
+    return learning(passes, demonstrations, seed, groups_of([dev[at] for at in known]))
 
 
 def _headroom(
-    bench: Workbench, params: AdviceParams, judge: Judge, stands: Interval | NDArray[Any], seed: int
+    bench: Workbench, params: AdviceParams, judge: Judge, stands: Interval | Sequence[bool | None], seed: int
 ) -> Headroom | None:
     dev = bench.examples("dev")
     chosen = places(dev, params.sampled_examples, seed)
@@ -194,14 +218,19 @@ def _headroom(
     if drawn is None:
         return None
     flat = [each for each in examples for _ in range(params.samples)]
-    passed = judge(flat, [text for texts in drawn for text in texts])
-    passed_P_K = np.array([bool(each) for each in passed]).reshape(len(examples), params.samples)
-    return headroom(passed_P_K, stands if isinstance(stands, Interval) else stands[chosen], groups_of(examples))
+    verdicts = judge(flat, [text for texts in drawn for text in texts])
+    verdicts_P_K = np.array(verdicts, dtype=object).reshape(len(examples), params.samples)
+    greedy = [] if isinstance(stands, Interval) else [[stands[place] for place in chosen]]
+    known = decided(*verdicts_P_K.T.tolist(), *greedy)
+    if len(known) < 2:
+        return None
+    right = stands if isinstance(stands, Interval) else np.array([greedy[0][at] for at in known], dtype=bool)
+    return headroom(verdicts_P_K[known].astype(bool), right, groups_of([examples[at] for at in known]))
 
 
 def _movement(bench: Workbench, seed: int) -> Movement | None:
     name = bench.dated_by()
-    return moved([*bench.examples("train"), *bench.examples("dev")], name, bench.fields, seed) if name else None
+    return moved([*bench.examples("train"), *bench.examples("dev")], name, bench.schema, seed) if name else None
 
 
 def _paying(bench: Workbench, trials: Mapping[int, Trial], seed: int) -> dict[Training, Paying]:

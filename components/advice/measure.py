@@ -1,9 +1,8 @@
 """Measures the evidence: agreement, a scorer's errors, headroom, movement. Pure: takes answers and scores."""
 
-import json
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
@@ -12,33 +11,35 @@ from numpy.typing import NDArray
 
 from components.advice.at_hand import Thin
 from components.advice.evidence import Headroom, Movement, Scoring, Writing, above
-from components.errors import DataError
+from components.errors import DataError, ScorerError
 from components.evaluation.clusters import design
+from components.evaluation.labelled import parsed
 from components.evaluation.metrics import share_of
 from components.evaluation.paired import mean_of, tango
 from components.evaluation.perturbations import mistakes
 from components.records import Example, Interval, to_json
+from components.scorers.answers import Answer, NotAnAnswer, read
 
-# (examples, answers) → whether each passes, None where the scorer failed.
+# (examples, answers) → whether each passes, None where the scorer failed; raises ScorerError where it fails too often.
 Judge = Callable[[Sequence[Example], Sequence[str]], Sequence[bool | None]]
 Second = tuple[Example, str]  # an example, and another person's answer to the same input
 _PERMUTATIONS = 200  # for each judged field
 
 
-def writing(judge: Judge, train: Sequence[Example], dev: Sequence[Example], seconds: Sequence[Second]) -> Writing:
-    """How often people agree on the answer, and how often demonstrations are right."""
-    agreed = [bool(each) for each in judge([first for first, _ in seconds], [text for _, text in seconds])]
+def writing(
+    judge: Judge, train: Sequence[Example], dev: Sequence[Example], seconds: Sequence[Second], schema: Answer
+) -> Writing:
+    """How often people agree on the answer, and how often demonstrations are right; `schema` is that of an answer."""
+    agreed = _passed(judge, [first for first, _ in seconds], [text for _, text in seconds])
     corrected = [each for each in dev if each.demonstration != each.reference]
-    right = None
-    if corrected:  # references do not just repeat the demonstrations
-        passed = judge(dev, [each.demonstration for each in dev])
-        right = share_of(map(bool, passed), groups_of(dev))
+    # If none is corrected, references just repeat the demonstrations.
+    right = _passed(judge, dev, [each.demonstration for each in dev]) if corrected else []
     return Writing(
         examples=len(train),
-        agreement=share_of(agreed, groups_of([first for first, _ in seconds])) if agreed else None,
+        agreement=_share(agreed) if agreed else None,
         pairs=len(agreed),
-        by_field=_by_field(seconds),
-        demonstrations=right,
+        by_field=_by_field(seconds, schema),
+        demonstrations=_share(right) if right else None,
     )
 
 
@@ -47,35 +48,58 @@ def groups_of(examples: Sequence[Example]) -> list[str]:
     return [example.group or example.id for example in examples]
 
 
-def same_answers(examples: Sequence[Example], answers: Sequence[str]) -> list[bool | None]:
-    """A judge that only compares with the reference: the same JSON value, or the same text."""
-    return [_same(answer, example.reference) for example, answer in zip(examples, answers, strict=True)]
+def decided(*verdicts: Sequence[bool | None]) -> list[int]:
+    """The places where the scorer decided in every row of verdicts: its failures are left out of all shares."""
+    return [at for at, row in enumerate(zip(*verdicts, strict=True)) if None not in row]
 
 
-def errors(judge: Judge, dev: Sequence[Example], answers: Sequence[str]) -> tuple[Interval, Interval]:
+def same_answers(examples: Sequence[Example], answers: Sequence[str], schema: Answer) -> list[bool | None]:
+    """A judge that only compares with the reference: the same answer by the schema, or the same text."""
+    return [_same(answer, example.reference, schema) for example, answer in zip(examples, answers, strict=True)]
+
+
+def errors(judge: Judge, dev: Sequence[Example], answers: Sequence[str], schema: Answer) -> tuple[Interval, Interval]:
     """The shares of dev examples that are answered wrong, and that repeat the demonstration's error."""
-    wrong = [not example for example in judge(dev, answers)]
+    verdicts = judge(dev, answers)
+    known = decided(verdicts)
+    wrong = [(dev[at], not verdicts[at]) for at in known]
     learnt = [
-        is_wrong and _same(answer, example.demonstration) and not _same(example.demonstration, example.reference)
-        for example, answer, is_wrong in zip(dev, answers, wrong, strict=True)
+        (example, is_wrong and _is_learnt(example, answers[at], schema))
+        for at, (example, is_wrong) in zip(known, wrong, strict=True)
     ]
-    return share_of(wrong, groups_of(dev)), share_of(map(bool, learnt), groups_of(dev))
+    return _share(wrong), _share(learnt)
 
 
-def scoring(judge: Judge, examples: Sequence[Example], seed: int) -> Scoring | None:
-    """A scorer's errors on references (right) and on references with one field from another example (wrong).
+def _is_learnt(example: Example, answer: str, schema: Answer) -> bool:
+    """Whether an answer is the demonstration's, where that is not the right one."""
+    taught = example.demonstration
+    return _same(answer, taught, schema) and not _same(taught, example.reference, schema)
+
+
+def _passed(judge: Judge, examples: Sequence[Example], answers: Sequence[str]) -> list[tuple[Example, bool]]:
+    """The examples that the scorer decides on, and whether their answers pass."""
+    pairs = zip(examples, judge(examples, answers), strict=True)
+    return [(example, passed) for example, passed in pairs if passed is not None]
+
+
+def _share(outcomes: Sequence[tuple[Example, bool]]) -> Interval:
+    return share_of([outcome for _, outcome in outcomes], groups_of([example for example, _ in outcomes]))
+
+
+def scoring(judge: Judge, examples: Sequence[Example], schema: Answer, seed: int) -> Scoring | None:
+    """A scorer's errors on references (right) and on references with one field wrong.
 
     None if there are no references to test it on.
+
+    Raises:
+        ScorerError: It fails too often.
     """
-    donors = [_object(each.reference) for each in examples]
-    wrong = [wrong_answer for each in examples for wrong_answer in wrong_answers(each, donors, seed)]
+    donors = parsed(examples, schema)
+    wrong = [wrong_answer for each in examples for wrong_answer in wrong_answers(each, donors, schema, seed)]
     if not wrong:
         return None
     refused = judge(examples, [each.reference for each in examples])
     passed = judge([each for each, _, _ in wrong], [text for _, _, text in wrong])
-    # The right answers again, with a wrong reference: a scorer that reads references now refuses them.
-    exchanged = [each.model_copy(update={"reference": text}) for each, _, text in wrong]
-    blind = judge(exchanged, [each.reference for each, _, _ in wrong])
     seen = [(of, each) for of, each in zip(examples, refused, strict=True) if each is not None]
     tested = [(of, field, each) for (of, field, _), each in zip(wrong, passed, strict=True) if each is not None]
     if not seen or not tested:
@@ -85,16 +109,27 @@ def scoring(judge: Judge, examples: Sequence[Example], seed: int) -> Scoring | N
         false_positives=share_of((each for *_, each in tested), groups_of([of for of, *_ in tested])),
         n=len(seen) + len(tested),
         source="references, and references with one field exchanged",
-        reads_reference=sum(map(bool, blind)) / len(blind) < sum(each for _, each in seen) / len(seen) / 2,
+        reads_reference=_reads_reference(judge, wrong, sum(each for _, each in seen) / len(seen)),
         unseen=_unseen([(field, each) for _, field, each in tested]),
         failures=1 - (len(seen) + len(tested)) / (len(refused) + len(passed)),
     )
 
 
-def wrong_answers(example: Example, donors: Sequence[Mapping[str, Any]], seed: int) -> list[tuple[Example, str, str]]:
-    """(example, field, answer), where the answer is the reference with that field replaced by a donor's."""
-    described: dict[str, Any] = {"properties": {field: {} for field in _object(example.reference)}}
-    by_field = mistakes(example.reference, described, donors, random.Random(f"{seed} {example.id}"))
+def _reads_reference(judge: Judge, wrong: Sequence[tuple[Example, str, str]], usual: float) -> bool:
+    """Whether right answers with a wrong reference pass less than half as often as usual, or cannot be decided."""
+    exchanged = [each.model_copy(update={"reference": text}) for each, _, text in wrong]
+    try:
+        passed = judge(exchanged, [each.reference for each, _, _ in wrong])
+    except ScorerError:  # no such reference can be read, as a query on tables that are not there
+        return True
+    return sum(map(bool, passed)) / len(passed) < usual / 2
+
+
+def wrong_answers(
+    example: Example, donors: Sequence[Answer], schema: Answer, seed: int
+) -> list[tuple[Example, str, str]]:
+    """(example, field, answer), where the answer is the reference with that field another label's or a donor's."""
+    by_field = mistakes(example.reference, schema, donors, random.Random(f"{seed} {example.id}"))
     return [(example, field, text) for field, text in by_field.items()]
 
 
@@ -157,20 +192,20 @@ def _gap(ever: NDArray[Any], stands: NDArray[Any], groups: Sequence[str] | None)
     return tango(int((change > 0).sum()), int((change < 0).sum()), len(change), design=of_groups)
 
 
-def movement(examples: Sequence[Example], dated_by: str, fields: Sequence[str], seed: int) -> Movement | None:
+def movement(examples: Sequence[Example], dated_by: str, schema: Answer, seed: int) -> Movement | None:
     """How far labels moved between the earlier and the later half of dated examples, for the field that moved most.
 
     Fields of free text, where nearly every value is different, are not judged. The p-value is from permuting dates,
     corrected for the number of judged fields (Bonferroni). None if fewer than 40 examples have a date.
     """
     dated = sorted(
-        ((when, _object(each.reference)) for each in examples if (when := _date(each, dated_by))),
+        ((when, _read(each.reference, schema) or {}) for each in examples if (when := _date(each, dated_by))),
         key=lambda row: row[0],
     )
     if len(dated) < 40 or dated[0][0] == dated[-1][0]:
         return None
     rng, span = np.random.default_rng(seed), (dated[-1][0] - dated[0][0]).days / 365.25
-    by_field = {field: [to_json(answer.get(field)) for _, answer in dated] for field in fields}
+    by_field = {field: [to_json(answer.get(field)) for _, answer in dated] for field in schema["properties"]}
     judged = {field: values for field, values in by_field.items() if len(set(values)) <= len(values) / 5}
     movements = [
         Movement(field=field, span_years=span, **_moved(values, len(judged), rng)) for field, values in judged.items()
@@ -203,11 +238,11 @@ def _distance(early: NDArray[Any], both: NDArray[Any]) -> Any:
     return np.abs(early * n - half * both).sum(axis=-1) / (2 * half * (n - half))
 
 
-def _by_field(seconds: Sequence[Second]) -> dict[str, float]:
+def _by_field(seconds: Sequence[Second], schema: Answer) -> dict[str, float]:
     """How often two people wrote the same value, by field, the least agreed first."""
     same: dict[str, list[bool]] = {}
     for first, second in seconds:
-        mine, theirs = _object(first.reference), _object(second)
+        mine, theirs = _read(first.reference, schema) or {}, _read(second, schema) or {}
         for field in mine:
             same.setdefault(field, []).append(field in theirs and mine[field] == theirs[field])
     shares = {field: sum(agreed) / len(agreed) for field, agreed in same.items()}
@@ -220,21 +255,16 @@ def _unseen(tested: Sequence[tuple[str, bool]]) -> tuple[str, ...]:
     return tuple(field for field, n in tries.items() if passes[field] > n / 2)
 
 
-def _same(text: str, other: str) -> bool:
-    return text == other or (_json(text) is not None and _json(text) == _json(other))
+def _same(text: str, other: str, schema: Answer) -> bool:
+    answer = _read(text, schema)
+    return text == other or (answer is not None and answer == _read(other, schema))
 
 
-def _object(text: str) -> Mapping[str, Any]:
-    """The text as a JSON object; an empty one if it is none."""
-    value = _json(text)
-    return value if isinstance(value, dict) else {}
-
-
-def _json(text: str) -> Any:
-    """The text as a JSON value; None if it is no JSON."""
+def _read(text: str, schema: Answer) -> Answer | None:
+    """The answer in a text; None if it has none."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return read(text, schema)
+    except NotAnAnswer:
         return None
 
 

@@ -8,7 +8,7 @@ whether it errs in the same way of all models or favours one: what it errs widen
 
 from collections.abc import Mapping
 
-from components.evaluation.metrics import wilson
+from components.evaluation.metrics import share_of
 from components.records import Interval
 
 
@@ -23,7 +23,11 @@ def worth(verdicts: Mapping[str, bool], truths: Mapping[str, bool], share: float
     return values
 
 
-def misread(verdicts: Mapping[str, bool], truths: Mapping[str, bool]) -> Interval | None:
-    """The share of answers that both have read which the judge reads otherwise than people; None without any."""
-    both = verdicts.keys() & truths.keys()
-    return wilson(sum(verdicts[name] != truths[name] for name in both), len(both)) if both else None
+def misread(verdicts: Mapping[str, bool], truths: Mapping[str, bool], customers: Mapping[str, str]) -> Interval | None:
+    """The share of answers that both have read which the judge reads otherwise than people; None without any.
+
+    Answers to one of `customers` count as what they are worth together; unnamed customers count as different.
+    """
+    both = [name for name in verdicts if name in truths]
+    groups = [customers.get(name) or name for name in both]
+    return share_of([verdicts[name] != truths[name] for name in both], groups) if both else None

@@ -193,6 +193,11 @@ def takes(run: Run, speed: Speed, feedback: Feedback, named: Named) -> dict[Rung
     return {rung: Takes(seconds=taken, usd=usd[rung]) for rung, taken in seconds.items()}
 
 
+def draws_of(run: Run, rung: Rung) -> int:
+    """How many answers a rung draws by its settings on the profile; 0 where they do not say."""
+    return drawn(_settings(run, rung, _named()))
+
+
 def drawn(settings: Mapping[str, Any]) -> int:
     """How many answers a method draws by its settings, before training or at every step."""
     each = settings.get("generations", 1)

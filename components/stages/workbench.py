@@ -30,9 +30,9 @@ from components.records import (
     read_record,
     write_record,
 )
-from components.scorers import score_all
+from components.scorers import Failures, score_all
 from components.stages.answers import opened_rung
-from components.stages.at_hand import UPDATES, Speed, at_hand, drawn, feedback_of, shortening
+from components.stages.at_hand import UPDATES, Speed, at_hand, drawn, draws_of, feedback_of, shortening
 from components.stages.audit import audit_folder
 from components.stages.certified import certificate_file
 from components.stages.evaluate import incumbent, listed_tokens
@@ -42,6 +42,7 @@ from components.stages.scoring import scorer
 from components.state import State, read_state
 from components.tracking import NullTracker
 
+FEW = 100  # answers; of fewer, as those that two people gave, a stray failure is no outage
 log = logging.getLogger(__name__)
 
 
@@ -67,8 +68,8 @@ class RunBench:
         self._calls_per_hour: float | None = None
 
     @property
-    def fields(self) -> Sequence[str]:
-        return self.run.workload.fields
+    def schema(self) -> Mapping[str, Any]:
+        return self.run.workload.output
 
     def examples(self, split: Literal["train", "dev"]) -> Sequence[Example]:
         return self._train if split == "train" else self._dev
@@ -86,9 +87,9 @@ class RunBench:
         pairs = [
             (example, Completion.of_text(example.id, text)) for example, text in zip(examples, answers, strict=True)
         ]
-        return [
-            outcome.passed if isinstance(outcome, Score) else None for outcome in score_all(scorer(self.run), pairs)
-        ]
+        outcomes = score_all(scorer(self.run), pairs)
+        Failures(self.run.workload.scorer.max_failed_share, of_at_least=FEW).add(outcomes)
+        return [outcome.passed if isinstance(outcome, Score) else None for outcome in outcomes]
 
     def seconds(self) -> Sequence[Second]:
         """Second answers to the same input: rows that were quarantined because another row has their input."""
@@ -104,7 +105,10 @@ class RunBench:
         return self.run.made
 
     def standing(self) -> Standing:
-        """The rung with the highest accuracy on dev; of equals the first."""
+        """The rung with the highest accuracy on dev; of equals the first.
+
+        Its interval ignores groups: a rung keeps how many answers were right, and not which.
+        """
         scored = {name: made.dev_score for name, made in self._made.items() if made.dev_score is not None}
         if not scored:
             return none_standing()
@@ -119,13 +123,12 @@ class RunBench:
             weights=made.makes == "model" or self.run.profile.prompting is None,
         )
 
-    def prompts(self) -> Mapping[str, Sequence[bool]]:
-        tried = {name: made for name, made in self._made.items() if made.makes == "prompt"}
-        right = {
+    def prompts(self) -> Mapping[str, tuple[int, int]]:
+        return {
             name: (round((made.dev_score or 0.0) * made.dev_examples), made.dev_examples)
-            for name, made in tried.items()
+            for name, made in self._made.items()
+            if made.makes == "prompt"
         }
-        return {name: [True] * count + [False] * (n - count) for name, (count, n) in right.items()}
 
     @cached_property
     def _standing_rung(self) -> Rung | None:
@@ -188,7 +191,8 @@ class RunBench:
         known = read_record(path, Certificate) if path.is_file() else None
         if known is None or known.false_positive is None or known.false_negative is None:
             return None
-        tried = scoring(self.judge, sample(self._dev, self.run.advice.checked_examples, self.run.seed), self.run.seed)
+        checked = sample(self._dev, self.run.advice.checked_examples, self.run.seed)
+        tried = scoring(self.judge, checked, self.schema, self.run.seed)
         return Scoring(
             false_positives=known.false_positive,
             false_negatives=known.false_negative,
@@ -204,16 +208,22 @@ class RunBench:
         return read_record(path, Audit).ceiling if path.is_file() else None
 
     def case(self, rung: Training, trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
-        """What calls would cost, by the throughput of the trained rung that stands, or else of the largest trial."""
+        """What calls would cost, by the throughput of the trained rung that stands, or else of the largest trial.
+
+        Demonstrations are there, so that they are no part of the investment. None where nothing tells how long the
+        training takes.
+        """
         speed, economics = self._speed(trials), self.run.workload.economics
         if rung == "prompt_distillation":
             shorter = shortening(self.run, self.standing(), self._dev, speed)
             return shorter and (shorter, economics.throughput_spread, economics.horizon_years)
         if speed is None:
             return None
+        seconds = self._reward_seconds(speed) if rung == "reward" else self._imitation_seconds(trials)
+        if not seconds:
+            return None
         run = self.run
         machine = run.prices.machine(run.profile.machine)
-        seconds = self._reward_seconds(speed) if rung == "reward" else self._imitation_seconds(trials)
         first = rung == "imitate" or not self.standing().trained
         case = Case(
             incumbent_usd=self._incumbent_usd(),
@@ -232,7 +242,10 @@ class RunBench:
         return self._calls_per_hour or (largest.calls_per_hour if largest else None)
 
     def _imitation_seconds(self, trials: Mapping[int, Trial]) -> float:
-        """Seconds to train on all demonstrations: the rung's own if it was made, else scaled from the largest trial."""
+        """Seconds to train on all demonstrations: the rung's own if it was made, else scaled from the largest trial.
+
+        0 where neither is there.
+        """
         made = self._made.get(self.run.imitating.name) if self.run.imitating else None
         if made is not None or not trials:
             return made.seconds if made else 0.0
@@ -240,10 +253,13 @@ class RunBench:
         return trials[size].seconds * len(self._train) / size
 
     def _reward_seconds(self, speed: float) -> float:
-        """Seconds of the ladder's first RL, by its settings and the speed of answers."""
+        """Seconds of the ladder's first RL, or else of the profile's, by its settings and the speed of answers.
+
+        0 where the profile has no settings for it.
+        """
         rewarded = [settings.settings.model_dump() for settings in self.run.rungs if settings.rewarded]
         draws = [drawn(settings) for settings in rewarded if "steps" in settings]
-        return UPDATES * (draws[0] if draws else 0) / speed * SECONDS_PER_HOUR
+        return UPDATES * (draws[0] if draws else draws_of(self.run, "reward")) / speed * SECONDS_PER_HOUR
 
     def _incumbent_usd(self) -> float:
         """The price of a call with the best prompt, or with the first if none was tried, by its tokens on dev."""

@@ -1,6 +1,9 @@
 """Measurements on answers whose truth is known."""
 
 import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +20,14 @@ from components.advice.measure import (
     writing,
     wrong_answers,
 )
-from components.errors import DataError
+from components.errors import DataError, ScorerError
+from components.params.answers import enveloped
 from components.records import Example, Interval, to_json
+
+SCHEMA = {"type": "object", "properties": {"label": {"enum": ["a", "b", "c"]}, "size": {"type": "integer"}}}
+ONE: dict[str, Any] = {"properties": {"label": {}}}
+SAME = partial(same_answers, schema=SCHEMA)
+LABEL, LIST = (enveloped(schema) for schema in ({"type": "string", "enum": ["a", "b"]}, {"type": "array"}))
 
 
 def example(number: int, label: str = "a", taught: str = "", when: str = "") -> Example:
@@ -33,10 +42,15 @@ EXAMPLES = [example(number, "abc"[number % 3]) for number in range(60)]
 DONORS = [json.loads(each.reference) for each in EXAMPLES]
 
 
+def alone(number: int, text: str, when: str = "") -> Example:
+    """An example whose answer stands alone."""
+    return example(number, when=when).model_copy(update={"reference": text, "demonstration": text})
+
+
 def test_agreement_is_how_often_second_answers_pass_and_names_the_fields_that_do_not() -> None:
     again: list[Second] = [(each, each.reference) for each in EXAMPLES[:30]]
     again += [(each, to_json({"label": "z", "size": int(each.id[1:]) % 7})) for each in EXAMPLES[30:40]]
-    result = writing(same_answers, EXAMPLES, EXAMPLES, again)
+    result = writing(SAME, EXAMPLES, EXAMPLES, again, SCHEMA)
     assert result.agreement is not None and result.agreement.value == 0.75
     assert result.by_field == {"label": 0.75, "size": 1.0}
     assert list(result.by_field) == ["label", "size"]  # the least agreed first
@@ -47,17 +61,33 @@ def test_learnt_errors_are_distinguished_from_others() -> None:
     taught = [example(number, "a", taught="b" if number < 20 else "") for number in range(50)]
     answers = [each.demonstration for each in taught[:10]] + [to_json({"label": "c", "size": 0})] * 5
     answers += [each.reference for each in taught[15:]]
-    wrong, learnt = errors(same_answers, taught, answers)
+    wrong, learnt = errors(SAME, taught, answers, SCHEMA)
     assert (wrong.value, learnt.value) == (0.3, 0.2)  # ten of fifty were learnt; the five others are its own
-    result = writing(same_answers, taught, taught, [])
+    result = writing(SAME, taught, taught, [], SCHEMA)
     assert result.demonstrations is not None and result.demonstrations.value == 0.6
 
 
+def test_what_the_scorer_fails_on_is_neither_right_nor_wrong() -> None:
+    def fails(examples: Sequence[Example], answers: Sequence[str]) -> list[bool | None]:
+        verdicts = zip(examples, SAME(examples, answers), strict=True)
+        return [None if int(each.id[1:]) >= 20 else same for each, same in verdicts]
+
+    taught = [example(number, "a", taught="b" if number < 10 else "") for number in range(40)]
+    again: list[Second] = [(each, each.demonstration) for each in taught]
+    result = writing(fails, taught, taught, again, SCHEMA)
+    assert result.demonstrations is not None and result.demonstrations.value == 0.5  # ten of the twenty that it decides
+    assert result.agreement is not None and (result.agreement.value, result.pairs) == (0.5, 20)
+    wrong, learnt = errors(fails, taught, [each.demonstration for each in taught], SCHEMA)
+    assert (wrong.value, learnt.value) == (0.5, 0.5)
+    away = writing(lambda examples, _: [None] * len(examples), taught, taught, again, SCHEMA)
+    assert away.agreement is None and away.demonstrations is None
+
+
 def test_a_wrong_answer_differs_from_the_reference_in_one_field() -> None:
-    for _, field, text in wrong_answers(EXAMPLES[0], DONORS, 1):
+    for _, field, text in wrong_answers(EXAMPLES[0], DONORS, SCHEMA, 1):
         right, wrong = EXAMPLES[0].reference, text
         assert wrong != right and field in ("label", "size")
-    assert {field for _, field, _ in wrong_answers(EXAMPLES[0], DONORS, 1)} == {"label", "size"}
+    assert {field for _, field, _ in wrong_answers(EXAMPLES[0], DONORS, SCHEMA, 1)} == {"label", "size"}
 
 
 def test_a_scorer_that_overlooks_a_field_is_detected() -> None:
@@ -65,7 +95,7 @@ def test_a_scorer_that_overlooks_a_field_is_detected() -> None:
         return [json.loads(each.reference)["label"] == json.loads(text)["label"]
                 for each, text in zip(examples, answers, strict=True)]  # fmt: skip
 
-    exact, half = scoring(same_answers, EXAMPLES, 1), scoring(looks_at_label, EXAMPLES, 1)  # pyright: ignore[reportArgumentType]
+    exact, half = (scoring(judge, EXAMPLES, SCHEMA, 1) for judge in (SAME, looks_at_label))  # pyright: ignore[reportArgumentType]
     assert exact is not None and (exact.false_positives.value, exact.false_negatives.value) == (0.0, 0.0)
     assert exact.unseen == () and exact.reads_reference
     assert half is not None and half.unseen == ("size",)
@@ -74,12 +104,41 @@ def test_a_scorer_that_overlooks_a_field_is_detected() -> None:
 
 def test_a_scorer_that_needs_no_reference_is_recognised_and_its_failures_are_no_errors() -> None:
     fails = scoring(
-        lambda examples, answers: [None if at % 4 == 0 else True for at, _ in enumerate(answers)], EXAMPLES, 1
+        lambda examples, answers: [None if at % 4 == 0 else True for at, _ in enumerate(answers)], EXAMPLES, SCHEMA, 1
     )
     assert fails is not None and not fails.reads_reference
     assert fails.false_positives.value == 1.0
     assert fails.failures == pytest.approx(0.25, abs=0.02)
-    assert scoring(same_answers, [], 1) is None
+    assert scoring(SAME, [], SCHEMA, 1) is None
+
+
+def test_a_scorer_that_can_do_nothing_with_a_wrong_reference_reads_it() -> None:
+    right = {each.id: each.reference for each in EXAMPLES}
+
+    def judge(examples: Sequence[Example], answers: Sequence[str]) -> list[bool | None]:
+        if any(each.reference != right[each.id] for each in examples):
+            raise ScorerError("expected a reference whose query runs")
+        return [True] * len(answers)
+
+    result = scoring(judge, EXAMPLES, SCHEMA, 1)
+    assert result is not None and result.reads_reference
+
+
+@pytest.mark.parametrize(("schema", "a", "b"), [(LABEL, "a", "b"), (LIST, '["a"]', '["b"]')])
+def test_answers_that_stand_alone_are_read_by_their_schema(schema: Mapping[str, Any], a: str, b: str) -> None:
+    same = partial(same_answers, schema=schema)
+    examples = [alone(number, (a, b)[number % 2]) for number in range(40)]
+    result = scoring(same, examples, schema, 1)
+    assert result is not None and (result.false_positives.value, result.false_negatives.value, result.n) == (0, 0, 80)
+    again: list[Second] = [(examples[0], f" {a}\n"), (examples[1], b), (examples[2], b), (examples[3], b)]
+    written = writing(same, examples, examples, again, schema)
+    assert written.agreement is not None and written.agreement.value == 0.75
+    assert written.by_field == {"answer": 0.75}
+    dated = [alone(number, (a, b)[number >= 200], f"202{4 + number // 200}-01-01") for number in range(400)]
+    moved = movement(dated, "date", schema, 1)
+    # no permutation separates the halves: the least p-value of 200
+    assert moved is not None and (moved.field, moved.distance, moved.p_value) == ("answer", 1.0, 1 / 201)
+    assert len(moved.new_labels) == 1
 
 
 def test_headroom_is_what_one_and_what_several_answers_reach() -> None:
@@ -104,7 +163,7 @@ def test_labels_that_came_up_in_the_later_half_are_movement() -> None:
         example(number, label, when=f"20{24 + number // 50}-{1 + number % 12:02}-01")
         for number, label in enumerate(["a"] * 50 + ["a"] * 25 + ["b"] * 25)
     ]
-    result = movement(moved, "date", ("label", "size"), 1)
+    result = movement(moved, "date", SCHEMA, 1)
     assert result is not None and result.field == "label"
     assert result.distance == pytest.approx(0.5)  # half of the later half
     assert result.p_value < 0.02 and result.new_labels == ('"b"',)
@@ -118,7 +177,7 @@ def test_a_task_of_many_fields_whose_labels_were_exchanged_is_seen_to_move() -> 
         return example(number, when=when).model_copy(update={"reference": to_json(answer)})
 
     fields = [*(f"field{n}" for n in range(6)), "note"]
-    result = movement([at(number) for number in range(200)], "date", fields, 1)
+    result = movement([at(number) for number in range(200)], "date", {"properties": {key: {} for key in fields}}, 1)
     # no permutation separates the halves: the least p-value, six times 1 of 6 · 200 + 1; free text does not count
     assert result is not None and (result.distance, result.p_value) == (1.0, pytest.approx(6 / 1201))
     assert result.stable_years(0.1) == pytest.approx(result.span_years / 2 * 0.1)
@@ -127,7 +186,7 @@ def test_a_task_of_many_fields_whose_labels_were_exchanged_is_seen_to_move() -> 
 def test_the_chance_of_a_movement_is_that_of_a_draw_from_all_labels() -> None:
     # 2 of 40 labels differ, both in one half: 20 · 19 of 40 · 39 permutations on either side, 0.487
     moved = [example(number, "b" if number < 2 else "a", when=f"2024-01-{1 + number // 2:02}") for number in range(40)]
-    p_values = [result.p_value for seed in range(50) if (result := movement(moved, "date", ("label",), seed))]
+    p_values = [result.p_value for seed in range(50) if (result := movement(moved, "date", ONE, seed))]
     assert np.mean(p_values) == pytest.approx(2 * 20 * 19 / (40 * 39), abs=0.02)
 
 
@@ -137,11 +196,11 @@ def test_labels_that_stay_are_no_movement() -> None:
         example(number, "abc"[rng.integers(3)], when=f"2025-{1 + number % 12:02}-{1 + number % 28:02}")
         for number in range(200)
     ]
-    result = movement(still, "date", ("label",), 1)
+    result = movement(still, "date", ONE, 1)
     assert result is not None and result.p_value > 0.01
     assert result.stable_years(0.1) == float("inf")
-    assert movement(still[:20], "date", ("label",), 1) is None
-    assert movement(EXAMPLES, "nothing", ("label",), 1) is None
+    assert movement(still[:20], "date", ONE, 1) is None
+    assert movement(EXAMPLES, "nothing", ONE, 1) is None
 
 
 def test_a_power_law_is_recovered_from_its_points() -> None:

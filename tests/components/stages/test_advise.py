@@ -7,27 +7,33 @@ from pathlib import Path
 
 import pytest
 
-from components.advice import Advice, Feedback, Standing, Trial
+from components.advice import Advice, Feedback, Standing, Training, Trial
 from components.data.prepare import Quarantined
 from components.economics import saved_of_year
+from components.errors import ScorerError
 from components.params import EconomicsParams
 from components.records import (
     Comparison,
+    Completion,
     Cost,
+    Example,
     Interval,
     Latency,
     Logged,
     Makes,
     Preference,
     RungResult,
+    Score,
     read_record,
     write_jsonl,
     write_record,
 )
+from components.scorers import Scorer
 from components.stages.advise import advise_run, settle
 from components.stages.at_hand import Speed, at_hand, drawn, shortening, shown, takes
 from components.stages.evaluate import Evaluations
 from components.stages.run import Run
+from components.stages.scoring import scorer
 from components.stages.workbench import KeptTrial, RunBench
 from components.tracking import NullTracker
 from tests.components.stages.conftest import PROMPTS, ROOT, Api, MakeRun, keep_rung, make_prompts, standard
@@ -56,6 +62,62 @@ def test_advice_is_measured_on_the_run_and_kept(run: Run) -> None:
     assert known.scoring.reads_reference
     assert result.choice.rung == "stay"  # everything is right already
     assert read_record(run.folder / "advice" / "advice.json", Advice) == result
+
+
+class Away:
+    """A scorer that is right of the first `decides` answers that it is asked for, and then away."""
+
+    def __init__(self, of: Scorer, decides: int) -> None:
+        self._of, self._left = of, decides
+
+    def score(self, example: Example, completion: Completion) -> Score:
+        self._left -= 1
+        if self._left < 0:
+            raise ScorerError("the server is away")
+        return self._of.score(example, completion)
+
+
+@pytest.mark.parametrize(("decides", "found"), [(0, "20 of 20"), (50, "10 of 40")])
+def test_there_is_no_advice_while_the_scorer_is_away(
+    run: Run, monkeypatch: pytest.MonkeyPatch, decides: int, found: str
+) -> None:
+    away = Away(scorer(run), decides)
+    monkeypatch.setattr("components.stages.workbench.scorer", lambda _: away)
+    with pytest.raises(ScorerError, match=rf"scorer.max_failed_share\), found {found}"):
+        advise_run(run, NullTracker(), run.advice)
+    assert not (run.advice_folder / "advice.json").exists()
+
+
+def test_what_the_scorer_fails_on_is_left_out_of_what_stands_learns_and_might_gain(
+    make_run: MakeRun, record: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 60 dev examples the scorer decides on 40, which the rung that stands answers right; all draws are wrong."""
+    run = make_run()
+    keep_rung(run, "sft", dev_score=1.0, dev_examples=60)
+    right = [example.reference for example in run.examples("dev")]
+    judged = RunBench.judge
+
+    def judge(bench: RunBench, examples: list[Example], answers: list[str]) -> list[bool | None]:
+        verdicts = zip(examples, judged(bench, examples, answers), strict=True)
+        return [None if each.id >= "dev-040" else passed for each, passed in verdicts]
+
+    monkeypatch.setattr(RunBench, "judge", judge)
+    monkeypatch.setattr(RunBench, "answers", lambda _: right)
+    monkeypatch.setattr(RunBench, "learn", lambda *_: Trial(right, 100.0, 3600.0))
+    monkeypatch.setattr(RunBench, "sample", lambda _, examples, n: [["no"] * n for _ in examples])
+    tried = {"trial_demonstrations": 60, "sampled_examples": 60, "checked_examples": 60}
+    params = run.advice.model_copy(update=UNTRIED | tried)
+    known = advise_run(run, NullTracker(), params).evidence
+    assert (known.standing.accuracy.value, known.standing.n) == (1.0, 40)
+    assert known.learning is not None and {interval.value for _, interval in known.learning.points} == {1.0}
+    assert known.headroom is not None and (known.headroom.n, known.headroom.gap.value) == (40, -1.0)
+
+
+def test_prompts_are_counted_without_saying_which_answers_were_right(make_run: MakeRun) -> None:
+    run = make_run()
+    keep_rung(run, "one", dev_score=0.25, dev_examples=60)
+    keep_rung(run, "two", dev_score=0.5, dev_examples=30)
+    assert RunBench(run).prompts() == {"one": (15, 60), "two": (15, 30)}
 
 
 def test_before_the_first_rung_nothing_stands(make_run: MakeRun) -> None:
@@ -263,6 +325,30 @@ def test_a_teachers_answers_cost_its_price_for_every_input_and_the_training(make
     machine = run.prices.machine(run.profile.machine)
     assert result["teacher_answers"].usd == pytest.approx(machine.usd(100.0) + 60 * 0.5)  # train has 60 inputs
     assert result["imitate"].usd == pytest.approx(machine.usd(100.0))
+
+
+@pytest.mark.parametrize("ladder_has_it", [True, False])
+def test_rl_is_paid_back_by_what_it_takes_also_where_the_ladder_has_none(
+    make_run: MakeRun, ladder_has_it: bool
+) -> None:
+    run = make_run()
+    run = replace(run, rungs=tuple(each for each in run.rungs if ladder_has_it or each.name != "grpo"))
+    trials = {60: Trial(("",) * 60, 100.0, 3600.0)}
+    bench = RunBench(run)
+    case = bench.case("reward", trials)
+    machine, draws = run.prices.machine(run.profile.machine), 128 * 16 * 8  # answers, one a second, and their updates
+    assert case is not None and float(case[0].investment_usd) == pytest.approx(machine.usd(2 * draws))
+    assert bench.at_hand(trials).takes["reward"].usd == pytest.approx(machine.usd(2 * draws))
+
+
+@pytest.mark.parametrize("rung", ["imitate", "reward"])
+def test_a_training_of_which_nobody_knows_how_long_it_takes_is_not_free(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, rung: Training
+) -> None:
+    run = make_run()
+    run = replace(run, rungs=(), profile=run.profile.model_copy(update={"methods": {}}))
+    monkeypatch.setattr(RunBench, "_speed", lambda *_: 3600.0)
+    assert RunBench(run).case(rung, {}) is None
 
 
 def test_a_teachers_price_is_that_of_the_apis_model(run: Run) -> None:
