@@ -22,8 +22,8 @@ MOST_METRICS = 1_000  # MLflow's limit per call
 MOST_SETTINGS = 100
 MOST_CHARACTERS = 6_000  # MLflow's limit per setting
 MOST_NAME = 250  # MLflow's limit for the name of a setting or metric
-# What MLflow refuses in names, because they may be paths: most signs, empty parts, `.` and `..`.
-_REFUSED = re.compile(r"[^\w.\- :/]|(?<![^/])(?:\.|(?=/|\Z))")
+# What MLflow refuses in names, because they may be paths: most signs, empty parts, `.` and `..`, two dots at the start.
+_REFUSED = re.compile(r"[^\w.\- :/]|(?<![^/])(?:\.(?=\.?(?:/|\Z))|(?=/|\Z))|\A\.(?=\.)")
 MADE_AS = "gradus.made_as"  # a tag of a run that stands in for one in another record: that one's id
 
 
