@@ -239,7 +239,7 @@ GUARDS = [
           'plain = unicodedata.normalize("NFKC", character)', "plain = character",
           "tests/components/data/test_masking.py mark or fifteen"),
     Guard("what is forgotten never comes back from a spool", "components/serving/forgotten.py",
-          "if _request(line) not in forgotten]", "]", f"{FLOWS}/test_retention.py forgotten_everywhere"),
+          "if _request(line) not in noted]", "]", f"{FLOWS}/test_retention.py forgotten_everywhere"),
     Guard("a damaged line of what is forgotten holds up no others", "components/serving/forgotten.py",
           'encoding="ascii", errors="replace")', 'encoding="ascii")', "tests/test_damaged_files.py damaged_files_are"),
     Guard("only days that are over go", "monitoring/upkeep.py",

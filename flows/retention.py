@@ -113,6 +113,7 @@ def forget_request(
     lake and MLflow's traces at once; from harvests too, as a change that you commit. A version of the data that was
     committed or sent to a remote is not changed.
     """
+    from components.data.forgetting import without
     from components.data.harvest import HARVESTED
     from components.errors import ConfigError
     from components.registry import forget_rows, forget_traces
@@ -132,7 +133,7 @@ def forget_request(
         note(FORGOTTEN, turn)
     folders = [folder for folder in (STATE / "spool" / workload).glob("*") if folder.is_dir()]
     waiting = [forget_waiting(folder, turn) for folder in folders for turn in requests]
-    harvests = {path: inputs for path in _harvests(workload) if (inputs := _without(path, requests))}
+    harvests = {path: gone for path in _harvests(workload) if (gone := without(path, lambda name: _of(name, requests)))}
     recorded = forget_traces(workload, {name for turn in requests for name in _names(turn)})
     rows = sum(forget_rows(workload, f"{HARVESTED}{turn}") for turn in requests)
     # The lake last, and the request itself last there: if this is interrupted, its conversation can still be found.
@@ -184,23 +185,11 @@ def _pointer(path: Path) -> Path:
     return path.with_name(f"{path.name}.dvc")
 
 
-def _without(path: Path, requests: Collection[str]) -> list[Mapping[str, str]]:
-    """Rewrite a harvest, or its opinions, without these requests; returns the inputs that it had of them.
-
-    A link's target in DVC's cache is not changed.
-    """
-    from components.data.harvest import HARVESTED, Harvested
-    from components.data.opinions import KINDS
-    from components.records import read_jsonl, write_jsonl
+def _of(trace_id: str, requests: Collection[str]) -> bool:
+    """Whether a trace belongs to one of these requests."""
     from monitoring.upkeep import belongs
 
-    every = read_jsonl(path, KINDS.get(Path(path.stem).suffix.removeprefix("."), Harvested))
-    names = [line.example.id if isinstance(line, Harvested) else line.example_id for line in every]
-    goes = [any(belongs(name.removeprefix(HARVESTED), request) for request in requests) for name in names]
-    gone = [line for line, out in zip(every, goes, strict=True) if out]
-    if gone:
-        write_jsonl(path, [line for line, out in zip(every, goes, strict=True) if not out])
-    return [line.example.input if isinstance(line, Harvested) else line.input for line in gone]
+    return any(belongs(trace_id, request) for request in requests)
 
 
 def _texts(inputs: Iterable[Mapping[str, str]]) -> set[str]:
@@ -215,11 +204,12 @@ def _left(workload: str, requests: Collection[str], texts: Collection[str]) -> I
     These are derived files, which the next run makes again, and those of MLflow's runs, which stay. There an id may be
     missing: in an evaluation near-duplicates have the group of the first of them.
     """
+    from components.data.versions import cache_folder
     from components.registry import REFERENCE, run_files
     from components.stages.run import STATE
 
     words = [word.encode() for word in sorted({*requests, *texts})]
-    homes = (Path("artifacts"), Path(".dvc/cache"), *(STATE / name for name in DERIVED))
+    homes = (Path("artifacts"), cache_folder(Path()), *(STATE / name for name in DERIVED))
     found = (path for home in homes for path in sorted(home.rglob("*")) if path.is_file() and not path.is_symlink())
     for address, path in chain(((str(path), path) for path in found), run_files(workload)):
         try:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from components.errors import ServiceError
 from components.params import SPLITS, SplitName
 from components.records import Example, Record, read_record, write_record
 from components.registry import aliases, examples_asked_for, open_run, registered, tracking_uri
+from components.serving import forgotten_in
 from components.stages.__main__ import alone
 from components.stages.gate import GateRecord
 from components.stages.publish import Published
@@ -26,6 +28,7 @@ from components.stages.run import STATE, Run
 from components.state import State, read_state
 from flows.release import release
 from flows.score import score
+from flows.serve import FORGOTTEN
 from monitoring.canary import Judged
 from monitoring.candidates import Terms, candidates, obeying
 from monitoring.lake import Lake
@@ -157,7 +160,7 @@ def known_at(run: Run, origin: Origin) -> Known:
 
     The project itself does not have the harvests, which are on the branches of earlier retrainings.
     """
-    earlier = earlier_harvests(Path.cwd(), run.workload.name, origin)
+    earlier = earlier_harvests(Path.cwd(), run.workload.name, replace(origin, forgotten=forgotten_in(FORGOTTEN)))
     return {
         split: [*run.examples(split), *(line.example for line in earlier if line.split == split)] for split in SPLITS
     }
@@ -198,9 +201,13 @@ def tries(run: Run, lake: Lake, since: float, terms: Terms) -> Sequence[Candidat
 
 @task(name="data version", cache_policy=NO_CACHE)
 def version_data(run: Run, harvested: list[Harvested], known: Known, origin: Origin, now: float) -> DataVersion:
-    """A new data version: a commit on a branch of its own, checked out under state/retrain/."""
+    """A new data version: a commit on a branch of its own, checked out under state/retrain/.
+
+    What is forgotten by now is in none of its harvests, though the lake or an earlier version had it.
+    """
     name = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
     said = feedback(run, harvested, known, now)
+    origin = replace(origin, forgotten=forgotten_in(FORGOTTEN))
     return new_version(Path.cwd(), run.workload.name, harvested, name, origin, said)
 
 

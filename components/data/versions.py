@@ -7,10 +7,9 @@ which answers are included.
 
 import logging
 import os
-import re
 import shutil
 import subprocess
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -18,10 +17,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from components.data.forgetting import trace_of, without
 from components.data.harvest import HARVEST, Harvested
+from components.data.opinions import KINDS
 from components.data.past import git, named, others_of, to_carry
 from components.errors import ConfigError, DataError
-from components.own_code import ADDRESS, GRADUS, own
+from components.own_code import GRADUS, named_by_settings
 from components.records import Record, read_jsonl, write_jsonl
 
 CODE = (*sorted(GRADUS), "params", "models", "dvc.yaml", ":(glob)*.py")  # a project's own modules lie at its top
@@ -45,15 +46,17 @@ class DataVersion:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a version starts, and whether it is pushed.
+    """Where a version starts, what it leaves out, and whether it is pushed.
 
     It starts at `earlier`, the champion's commit, if that contains the project's HEAD, so that earlier harvests are
     kept; otherwise at HEAD, and they are carried over. With `push`, data go to DVC's remote and the branch to git's, if
-    they are configured.
+    they are configured. `forgotten` says of a trace's id whether no harvest may have it any more, an earlier one
+    neither.
     """
 
     earlier: str = ""
     push: bool = False
+    forgotten: Callable[[str], bool] = lambda _: False
 
 
 def new_version(  # noqa: PLR0913, PLR0917 - a version has six ingredients
@@ -82,8 +85,10 @@ def new_version(  # noqa: PLR0913, PLR0917 - a version has six ingredients
     files = {file: harvested, **{file.with_name(f"{name}.{kind}.jsonl"): part for kind, part in beside.items() if part}}
     for path, records in files.items():
         write_jsonl(path, records)
+    every = [*named(project, workload, start), *carried, file.name]
+    changed = [path for name in every for path in _files(file.parent, name) if without(path, origin.forgotten)]
     with _dvc(folder) as dvc:
-        dvc.add([str(path) for path in (*chain.from_iterable(carried.values()), *files)])
+        dvc.add([str(path) for path in dict.fromkeys([*chain.from_iterable(carried.values()), *files, *changed])])
     _name(folder / "params" / "workloads" / f"{workload}.yaml", [*carried, file.name])
     commit = _commit(folder, workload, len(harvested), name)
     if origin.push:
@@ -93,6 +98,8 @@ def new_version(  # noqa: PLR0913, PLR0917 - a version has six ingredients
 
 def earlier_harvests(project: Path, workload: str, origin: Origin) -> list[Harvested]:
     """The harvests that a version with this origin begins with, and all others that the champion learnt from.
+
+    What is forgotten is left out.
 
     Raises:
         DataError: git does not have the commit, or DVC does not have the data of the project's own harvests.
@@ -106,7 +113,8 @@ def earlier_harvests(project: Path, workload: str, origin: Origin) -> list[Harve
         inner = check_out(project, workload, start, folder)
         brought = _bring(project, inner, workload, origin.earlier, others)
         harvests = inner / "data" / workload / HARVEST
-        return [line for name in (*here, *brought) for line in read_jsonl(harvests / name, Harvested)]
+        lines = [line for name in (*here, *brought) for line in read_jsonl(harvests / name, Harvested)]
+        return [line for line in lines if not origin.forgotten(trace_of(line))]
     finally:
         _remove(project, folder)
 
@@ -130,7 +138,7 @@ def uncommitted(project: Path) -> list[str]:
     Raises:
         DataError: The project is not a git repository.
     """
-    changed = git(project, "status", "--porcelain", "--untracked-files=all", "--", *CODE, *_own(project))
+    changed = git(project, "status", "--porcelain", "--untracked-files=all", "--", *CODE, *named_by_settings(project))
     return [line[3:] for line in changed.splitlines()]
 
 
@@ -150,11 +158,13 @@ def refuse_changes(project: Path) -> None:
         )
 
 
-def _own(project: Path) -> list[str]:
-    """The project's files and folders of code that its settings name as module:name."""
-    settings = (file.read_text(encoding="utf-8") for file in sorted((project / "params").rglob("*.yaml")))
-    modules = {address.partition(":")[0] for text in settings for address in re.findall(ADDRESS, text)}
-    return [code for module in sorted(modules) if (code := own(module, project)) is not None]
+def cache_folder(project: Path) -> Path:
+    """The folder of a project's DVC cache, which several projects may share.
+
+    Raises:
+        DataError: DVC's settings cannot be read.
+    """
+    return Path(_settings(project).get("cache", {}).get("dir") or project / ".dvc" / "cache")
 
 
 def _start(project: Path, earlier: str) -> str:
@@ -217,12 +227,14 @@ def _remove(project: Path, folder: Path) -> None:
 
 def _share(project: Path, folder: Path, workload: str) -> None:
     """Share the project's DVC cache and remotes, earlier harvests and the workload's own files with the worktree."""
-    settings = project / ".dvc" / "config.local"
-    if settings.is_file():
-        shutil.copyfile(settings, folder / ".dvc" / "config.local")
+    private = project / ".dvc" / "config.local"
+    if private.is_file():
+        shutil.copy(private, folder / ".dvc" / private.name)  # who may read its secrets is copied too
     harvests = folder / "data" / workload / HARVEST
+    settings, cache = _settings(project, "repo", "local"), cache_folder(project)
     with _dvc(folder) as dvc, dvc.config.edit("local") as local:
-        local["cache"] = {"dir": str(project / ".dvc" / "cache")}
+        local.update(settings)
+        local["cache"]["dir"] = str(cache)
     with _dvc(folder) as dvc:
         earlier = [str(path) for path in sorted(harvests.glob("*.dvc"))]
         if earlier:
@@ -232,6 +244,21 @@ def _share(project: Path, folder: Path, workload: str) -> None:
     for path in own.iterdir() if own.is_dir() else ():
         if path.name != HARVEST and not (harvests.parent / path.name).exists():
             (harvests.parent / path.name).symlink_to(path)
+
+
+def _settings(project: Path, *levels: str) -> dict[str, Any]:
+    """DVC's settings of a project at these levels, or at all; relative paths are resolved from there."""
+    from dvc.config import Config, merge
+    from dvc.exceptions import DvcException
+
+    settings: dict[str, Any] = {}
+    try:
+        config: Any = Config(str((project / ".dvc").resolve()), validate=False)
+        for level in levels or config.LEVELS:
+            merge(settings, config.load_one(level))
+    except DvcException as error:
+        raise DataError(f"expected settings of DVC in {project / '.dvc'}, found {error}") from error
+    return settings
 
 
 def _fetch(dvc: Any, targets: list[str]) -> None:
@@ -244,6 +271,12 @@ def _fetch(dvc: Any, targets: list[str]) -> None:
         if not dvc.config["remote"]:
             raise
         dvc.pull(targets=targets)
+
+
+def _files(harvests: Path, name: str) -> list[Path]:
+    """The files of a harvest that a folder has: the harvest's own, and those of opinions beside it."""
+    beside = (harvests / f"{Path(name).stem}.{kind}.jsonl" for kind in KINDS)
+    return [path for path in (harvests / name, *beside) if path.is_file()]
 
 
 def _name(path: Path, harvests: Sequence[str]) -> None:

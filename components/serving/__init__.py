@@ -10,7 +10,7 @@ from components.serving.browsers import LOOPBACK
 from components.serving.champion import Follower, Served, in_time, open_fallback, open_served
 from components.serving.connections import bind, config
 from components.serving.corrections import Corrections
-from components.serving.forgotten import forget_waiting, note, sparing
+from components.serving.forgotten import forget_waiting, forgotten_in, note, sparing
 from components.serving.journal import Journal, Outlet
 from components.serving.owners import Owners, salt
 from components.serving.server import Server
@@ -30,6 +30,7 @@ __all__ = [
     "config",
     "create_app",
     "forget_waiting",
+    "forgotten_in",
     "in_time",
     "new_key",
     "note",

@@ -6,6 +6,7 @@ Decides how running servers know them: by a file of hashes, which does not revea
 import fcntl
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from components.records import Trace, choices_id, production_record
@@ -27,12 +28,18 @@ def sparing(store: Store, path: Path) -> Store:
     """A store that never gets the records of forgotten requests."""
 
     def stored(segment: str, lines: list[str]) -> None:
-        forgotten = _forgotten(path)
-        kept = [line for line in lines if _request(line) not in forgotten] if forgotten else lines
+        noted = _forgotten(path)
+        kept = [line for line in lines if _request(line) not in noted] if noted else lines
         if kept:
             store(segment, kept)
 
     return stored
+
+
+def forgotten_in(path: Path) -> Callable[[str], bool]:
+    """Whether a trace, by its id, belongs to a request that is forgotten until now."""
+    noted = _forgotten(path)
+    return lambda trace_id: _digest(choices_id(trace_id)) in noted
 
 
 def forget_waiting(folder: Path, request: str) -> tuple[int, int]:

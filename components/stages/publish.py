@@ -37,7 +37,7 @@ from components.stages.evaluate import evaluated, incumbent
 from components.stages.gate import GateRecord, decided, gate_file
 from components.stages.published import Published, published, published_file
 from components.stages.run import Run, digest
-from components.stages.standing import forget, is_expected, standing_of
+from components.stages.standing import forget, is_expected, remember_winner, standing_of
 from components.tracking import Tracker
 
 REPRODUCED = 10  # completions that the stored copy of a champion must repeat
@@ -63,6 +63,7 @@ def publish(run: Run, tracker: Tracker, alias: Alias = "champion") -> Published:
     """
     record, asked = decided(run), standing_of(run).question
     publish_prompts(run)
+    remember_winner(run, asked, "" if record.champion is None else answered(run, record.champion).digest)
     done = Published(decision=_decision(run), champion=record.champion, version=record.version, question=asked)
     if record.champion is not None:
         made = run.rung(record.champion)

@@ -22,6 +22,7 @@ from components.stages.run import STATE, Run, digest
 from components.tracking import Tracker
 
 FILE, ANSWERS, SCORES = "standing.json", "sealed.jsonl", "sealed.scores.jsonl"
+WINNER = "winner"  # what a decision said; no file of the gate's, which makes it
 log = logging.getLogger(__name__)
 
 
@@ -53,7 +54,7 @@ def stand(run: Run, tracker: Tracker) -> Standing:
         _ask(run, tracker, asked, champion, remembered)
     folder = standing_folder(run)
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(remembered, folder)
+    shutil.copytree(remembered, folder, ignore=shutil.ignore_patterns(WINNER))
     return read_record(folder / FILE, Standing)
 
 
@@ -71,6 +72,13 @@ def standing_answers(run: Run) -> tuple[list[Completion], list[Judged]]:
 def forget(run: Run, asked: str) -> None:
     """Forget whom a question met, so that it is asked of today's champion."""
     shutil.rmtree(_remembered(run, asked), ignore_errors=True)
+
+
+def remember_winner(run: Run, asked: str, files: str) -> None:
+    """Remember by which files (their hash) a question was won; they are empty if the registry's champion stays."""
+    place = _remembered(run, asked)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / WINNER).write_text(files, encoding="utf-8")
 
 
 def is_expected(run: Run, standing: Standing, champion: Version | None) -> bool:
@@ -106,13 +114,15 @@ def _remembered(run: Run, asked: str) -> Path:
 def _has_moved_on(run: Run, standing: Standing, champion: Version | None) -> bool:
     """Whether others moved the alias since a question was asked, as a release or a person does: then ask again.
 
-    Not if its decision was the last that was carried out: what came since stays. Nor if a contender is champion, as
+    Not if its decision was the last that was carried out: what came since stays. Nor if its winner is champion, as
     after settings B that kept what settings A, which come again, had made champion.
     """
     last = published(run)
     if last is not None and last.question == standing.question:
         return False
-    return not is_expected(run, standing, champion) and _contender(run, champion) is None
+    winner = _remembered(run, standing.question) / WINNER
+    won = champion is not None and winner.is_file() and winner.read_text(encoding="utf-8") == champion.digest != ""
+    return not won and not is_expected(run, standing, champion)
 
 
 def _ask(run: Run, tracker: Tracker, asked: str, champion: Version | None, folder: Path) -> None:
@@ -130,13 +140,8 @@ def _ask(run: Run, tracker: Tracker, asked: str, champion: Version | None, folde
 
 def _answers(run: Run, champion: Version, name: str) -> list[Completion]:
     """The champion's answers to the sealed split; taken from a contender with the same files, if there is one."""
-    if (contender := _contender(run, champion)) is not None:
-        return completions_of(run, "sealed", contender)
+    for contender in evaluated(run).contenders:
+        if answered(run, contender).digest == champion.digest:
+            return completions_of(run, "sealed", contender)
     log.info("%s answers the sealed split.", name)
     return opened_version(run, champion).attempt(run.examples("sealed"), run.seed, run.trials).completions
-
-
-def _contender(run: Run, champion: Version | None) -> str | None:
-    """The contender that has the champion's files, if there is one."""
-    same = (name for name in evaluated(run).contenders if champion and answered(run, name).digest == champion.digest)
-    return next(same, None)

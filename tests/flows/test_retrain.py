@@ -31,8 +31,10 @@ from components.records import (
     write_jsonl,
     write_record,
 )
+from components.serving import note
 from components.stages.publish import Published
 from components.stages.run import Run
+from flows.serve import FORGOTTEN
 from monitoring.canary import Judged
 from monitoring.lake import Lake
 from tests.flows.conftest import ROOT, RUN, WORKLOAD, Project, commit
@@ -201,6 +203,25 @@ def test_what_a_champion_learnt_that_lacks_later_work_of_the_project_is_known_an
     workload = load(made.folder / "params" / "workloads" / "triage.yaml", Workload)
     rows = read(workload, made.folder / "data" / "triage")
     assert {row.example.id for row in rows if row.harvested} == {f"P-chatcmpl-{number}" for number in range(100, 120)}
+
+
+def test_what_is_forgotten_is_in_no_harvest_of_the_next_version(versioned: Project) -> None:
+    from flows.retrain import version_data
+
+    run = Run.load(RUN)
+    put(versioned, *mended(range(100, 110)))
+    first, _ = harvested(run, Origin())
+    champion = Origin(new_version(versioned.folder, "triage", first, "first").commit)
+    put(versioned, *mended(range(110, 120)), segment="2")
+    note(FORGOTTEN, "chatcmpl-100")  # the lake has it still
+    second, known = harvested(run, champion)
+    assert "P-chatcmpl-100" not in {example.id for examples in known.values() for example in examples}
+    note(FORGOTTEN, "chatcmpl-110")  # after the harvest
+    made = version_data.fn(run, second, known, champion, time.time())
+    workload = load(made.folder / "params" / "workloads" / "triage.yaml", Workload)
+    rows = read(workload, made.folder / "data" / "triage")
+    kept = {*range(101, 110), *range(111, 120)}
+    assert {row.example.id for row in rows if row.harvested} == {f"P-chatcmpl-{number}" for number in kept}
 
 
 def retrained(**changes: Any) -> Any:

@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from components.data.harvest import Harvested
-from components.data.versions import Origin, check_out, earlier_harvests, new_version, uncommitted
+from components.data.versions import Origin, cache_folder, check_out, earlier_harvests, new_version, uncommitted
 from components.errors import ConfigError
 from components.records import Example, Record, Thumb, read_jsonl
+from components.serving import forgotten_in, note
 
 GIT = ("git", "-c", "user.name=Test", "-c", "user.email=test@localhost", "-c", "init.defaultBranch=main")
 
@@ -156,6 +157,28 @@ def test_a_project_in_a_folder_of_a_larger_repository_has_versions_too(tmp_path:
     assert run(larger, "git", "status", "--porcelain") == ""
 
 
+@pytest.mark.parametrize("level", ["--project", "--local"])
+def test_a_version_uses_the_projects_cache_and_remotes_wherever_they_are(
+    project: Path, tmp_path: Path, level: str
+) -> None:
+    dvc = (sys.executable, "-m", "dvc")
+    run(project, *dvc, "remote", "remove", "--local", "store")
+    run(project, *dvc, "remote", "add", "--default", level, "near", "../near")
+    run(project, *dvc, "config", level, "cache.dir", "../shared")
+    (project / ".dvc" / "config.local").touch(0o600)
+    (project / ".dvc" / "config.local").chmod(0o600)
+    run(project, *GIT, "commit", "--quiet", "--allow-empty", "--all", "-m", "Storage")
+    assert cache_folder(project) == tmp_path / "shared"
+    first = new_version(project, "shop", harvested("a"), "one", Origin(push=True))
+    assert (first.folder / ".dvc" / "config.local").stat().st_mode & 0o777 == 0o600
+    kept, sent = ([path.name for path in (tmp_path / place / "files").rglob("*") if path.is_file()]
+                  for place in ("shared", "near"))  # fmt: skip
+    assert len(sent) == 1 and sent == kept
+    assert not list((project / ".dvc").rglob("cache/files/*"))
+    shutil.rmtree(tmp_path / "near")
+    assert earlier_harvests(project, "shop", Origin(first.commit)) == harvested("a")  # from the shared cache
+
+
 def test_a_later_version_of_the_champions_commit_has_the_earlier_harvest(project: Path) -> None:
     first = new_version(project, "shop", harvested("a"), "one")
     second = new_version(project, "shop", harvested("b"), "two", Origin(first.commit))
@@ -247,6 +270,27 @@ def test_harvests_whose_data_are_gone_are_left_out_and_told(project: Path, caplo
     assert not list((third.folder / "data" / "shop" / "harvest").glob("one.*"))
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_what_is_forgotten_is_in_no_later_version(project: Path, later: bool) -> None:
+    """Neither in harvests that it is built on nor in those that are carried over, nor in its own."""
+    gone, stays = "chatcmpl-1000", "chatcmpl-2000"
+    both = [*harvested(f"P-{gone}"), *harvested(f"P-{stays}")]
+    thumbs = [Thumb(example_id=f"P-{name}", text="{}", good=True) for name in (f"{gone}-1", stays)]
+    first = new_version(project, "shop", both, "one", beside={"thumbs": thumbs})
+    if later:  # the champion's commit lacks it
+        commit(project, "params/more.yaml", "a: 1\n")
+    note(project / "state" / "forgotten", gone)
+    origin = Origin(first.commit, forgotten=forgotten_in(project / "state" / "forgotten"))
+    assert earlier_harvests(project, "shop", origin) == harvested(f"P-{stays}")
+    second = new_version(project, "shop", both, "two", origin, beside={"thumbs": thumbs})
+    assert names(second.folder) == ["one.jsonl", "two.jsonl"]
+    again = check_out(project, "shop", second.commit, project / "state" / "again") / "data" / "shop" / "harvest"
+    for name in ("one", "two"):
+        assert read_jsonl(again / f"{name}.jsonl", Harvested) == harvested(f"P-{stays}")
+        assert read_jsonl(again / f"{name}.thumbs.jsonl", Thumb) == thumbs[1:]
+    assert earlier_harvests(project, "shop", Origin(first.commit)) == both  # what was committed stays as it is
+
+
 @pytest.mark.parametrize("gone", [False, True])
 def test_a_worktree_that_a_killed_git_left_half_made_is_made_again(project: Path, gone: bool) -> None:
     """git locks a worktree until all files are there; a kill leaves the lock, perhaps without the folder."""
@@ -278,6 +322,33 @@ def test_a_projects_own_code_has_to_be_committed_too(project: Path) -> None:
     assert uncommitted(project) == ["checks/notes.txt", "checks/sums.py", "rules.py"]
     with pytest.raises(ConfigError, match=r"found changes in checks/notes\.txt"):
         new_version(project, "shop", harvested("a"), "one")
+
+
+@pytest.mark.parametrize(
+    ("settings", "files", "found"),
+    [
+        ("scorer: {weighted: {'sums:Adds': 1.0}}", {"shop/rules.py": "from .units import EURO", "shop/new.py": ""},
+         ["shop/new.py", "shop/rules.py"]),
+        ("agent: {environment: 'mcp:python tools/server.py'}", {"tools/server.py": "import rate", "tools/rate.py": ""},
+         ["tools/rate.py", "tools/server.py"]),
+        ("agent: {environment: 'mcp:python -m desk.server'}", {"desk/server.py": "import euro", "euro/rate.py": ""},
+         ["desk/server.py", "euro/rate.py"]),
+        ("scorer: {judge: {rubric: rubrics/tone.md}}", {"rubrics/tone.md": "Kind?", "rubrics/other.md": ""},
+         ["rubrics/tone.md"]),
+        ("scorer: {judge: {rubric: ../outside.md}}", {"../outside.md": ""}, []),
+        ("agent: {environment: \"mcp:python 'tools\"}", {"tools/server.py": ""}, []),
+    ],
+    ids=["import", "script", "module", "rubric", "elsewhere", "quote"],
+)  # fmt: skip
+def test_what_settings_name_has_to_be_committed_with_what_it_imports(
+    project: Path, settings: str, files: dict[str, str], found: list[str]
+) -> None:
+    commit(project, "sums.py", "from shop.rules import ok\n")
+    commit(project, "params/workloads/shop.yaml", f"name: shop\n{settings}\n")
+    for name, text in files.items():
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text(text, encoding="utf-8")
+    assert uncommitted(project) == found
 
 
 def test_what_is_not_committed_is_named_and_nothing_is_made(project: Path) -> None:

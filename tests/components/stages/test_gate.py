@@ -269,6 +269,35 @@ def test_settings_that_kept_the_champion_make_no_further_look_of_those_that_come
     assert climb(run)[0] == first
 
 
+def test_settings_that_come_again_meet_a_contender_that_did_not_win_under_them(make_run: MakeRun, record: Any) -> None:
+    run = make_run("others", min_examples=60)
+    climbed(run, {"classical": 30, "sft": 60})
+    tiny_model(run, "sft")
+    assert climb(run)[1].champion == "sft"
+    climbed(run, {"classical": 60})  # another ladder; the model that is registered answers at random
+    assert climb(run)[1].version == 2
+    climbed(run, {"grpo": 0})
+    assert climb(run)[1].champion is None  # version 2 stays
+    climbed(run, {"classical": 30, "sft": 60})
+    assert climb(run)[0].verdicts[-1].champion == "version 2 (classical)"
+
+
+def test_settings_that_come_again_meet_what_was_rolled_back_to_since_they_lost(make_run: MakeRun, record: Any) -> None:
+    run = make_run("lost", min_examples=60)
+    climbed(run, {"sft": 30})
+    tiny_model(run, "sft")
+    climb(run)
+    climbed(run, {"classical": 60})
+    climb(run)
+    for number in (2, 1):
+        climbed(run, {"grpo": 0})  # other settings, which lose
+        assert climb(run)[1].version == number
+        climbed(run, {"sft": 30})
+        assert (climb(run)[1].version, registered("lost").number) == (number, number)
+        if number == 2:
+            rollback("lost")
+
+
 def two_versions(run: Run) -> Run:
     """The run after two climbs: version 1 is SFT's, version 2 RL's and champion; both answer at random."""
     climbed(run, {"sft": 30})
