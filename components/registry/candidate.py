@@ -13,6 +13,7 @@ from components.records import Rung, Verdict
 from components.registry.redaction import redact, safe
 
 COST_TAG = "gradus.usd_per_call"
+RUNG_RUN_TAG = "gradus.rung_run"  # id of the run that the rung was made in
 SIGNATURE_TAG = "gradus.signature"
 MOST_TAG_CHARACTERS = 5_000  # MLflow's limit for a tag; the card has the full text
 _ADAPTER_MARKS = ("base_model.", ".lora_", ".base_layer.")
@@ -67,6 +68,7 @@ def version_tags(candidate: Candidate) -> dict[str, str]:
             "git_commit": rung.git_commit,
             "seed": rung.seed,
             "dev_score": "" if rung.dev_score is None else rung.dev_score,
+            RUNG_RUN_TAG: rung.mlflow_run_id or "",
             SIGNATURE_TAG: candidate.signature[:MOST_TAG_CHARACTERS],
             COST_TAG: "" if candidate.usd_per_call is None else candidate.usd_per_call,
             "gate.decision": verdict.decision,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from components.errors import RegistryError
+from components.registry.candidate import RUNG_RUN_TAG
 from components.registry.models import Version, registered_number
 from components.registry.store import connect, expecting
 
@@ -36,6 +37,8 @@ def recipe(workload: str, number: int) -> Recipe:
     with expecting(f"the run of version {number} of {workload}"):
         tags = client.get_model_version(workload, str(number)).tags
         run = client.get_run(version.run_id).data.tags
+        # The run that registers it is the climb's; how many threads there were, that of its rung knows.
+        rung = client.get_run(tags[RUNG_RUN_TAG]).data.tags if tags.get(RUNG_RUN_TAG) else run
     commit = tags.get("git_commit", "")
     if commit in ("", "unknown"):
         raise RegistryError(f"expected the commit that version {number} of {workload} was made from, found none")
@@ -49,5 +52,5 @@ def recipe(workload: str, number: int) -> Recipe:
         params_hash=tags["params_hash"],
         seed=int(tags["seed"]),
         dev_score=float(tags["dev_score"]) if tags.get("dev_score") else None,
-        threads=int(run["threads"]) if run.get("threads") else None,
+        threads=int(rung["threads"]) if rung.get("threads") else None,
     )
