@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from components.data.branches import drop_unnamed
 from components.data.harvest import Harvested
 from components.data.versions import Origin, cache_folder, check_out, earlier_harvests, new_version, uncommitted
 from components.errors import ConfigError
@@ -177,6 +178,18 @@ def test_a_version_uses_the_projects_cache_and_remotes_wherever_they_are(
     assert not list((project / ".dvc").rglob("cache/files/*"))
     shutil.rmtree(tmp_path / "near")
     assert earlier_harvests(project, "shop", Origin(first.commit)) == harvested("a")  # from the shared cache
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_only_a_cache_in_the_project_is_tidied(project: Path, tmp_path: Path, shared: bool) -> None:
+    if shared:
+        run(project, sys.executable, "-m", "dvc", "config", "--local", "cache.dir", "../shared")
+    (project / "unnamed").write_text("of another project")
+    run(project, sys.executable, "-m", "dvc", "add", "--quiet", "unnamed")
+    (project / "unnamed.dvc").unlink()
+    drop_unnamed(project)
+    kept = [path for path in cache_folder(project).glob("files/md5/*/*") if path.is_file()]
+    assert len(kept) == shared
 
 
 def test_a_later_version_of_the_champions_commit_has_the_earlier_harvest(project: Path) -> None:
