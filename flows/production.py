@@ -151,7 +151,7 @@ def promote_version(
     from components.registry import promote
 
     promoted = promote(workload, version_number)
-    typer.echo(f"{workload}: version {promoted.number} ({promoted.method}) is champion")
+    typer.echo(f"{workload}: {promoted.label} is champion")
 
 
 @production.command("rollback", epilog="Example: [bold]gradus rollback triage[/]")
@@ -162,7 +162,7 @@ def roll_back(
     from components.registry import rollback
 
     restored = rollback(workload)
-    typer.echo(f"{workload}: version {restored.number} ({restored.method}) is champion")
+    typer.echo(f"{workload}: {restored.label} is champion")
 
 
 @production.command("review", epilog="Example: [bold]gradus review triage --hours 48[/]")

@@ -78,6 +78,11 @@ class Version:
     data_hash: str = ""
 
     @property
+    def label(self) -> str:
+        """Its number and method, for people."""
+        return f"version {self.number} ({self.method})"
+
+    @property
     def artifact(self) -> Artifact:
         """The artifact that answers."""
         return Artifact(self.makes, self.folder, self.prompt)

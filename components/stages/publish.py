@@ -202,7 +202,7 @@ def _refuse_unmet(run: Run, made: Rung) -> None:
     if is_winner or is_expected(run, standing, champion):
         return
     forget(run, standing.question)
-    found = f"version {champion.number} ({champion.method})" if champion else "none"
+    found = champion.label if champion else "none"
     raise RegistryError(
         f"expected the champion of {run.workload.name} to be the one that {made.name} met at the gate, "
         f"{standing.name or 'none'}, found {found}: climb again (gradus run), so that it meets today's"

@@ -130,7 +130,7 @@ def _ask(run: Run, tracker: Tracker, asked: str, champion: Version | None, folde
     met = digest(asked, champion.digest if champion else "")  # the challenged champion is part of the question
     record = Standing(question=asked, look=count_look(run.workload.name, sketch(sealed), met, tracker.run_id))
     if champion is not None:
-        name = f"version {champion.number} ({champion.method})"
+        name = champion.label
         record = record.model_copy(update={"version": champion.number, "name": name, "digest": champion.digest})
         completions = _answers(run, champion, name)
         write_jsonl(folder / ANSWERS, completions)
