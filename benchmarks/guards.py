@@ -309,7 +309,7 @@ GUARDS = [
           "for folder in before:", "for folder in ():", "tests/components/registry/test_moved.py"),
     Guard("a command writes for its owner alone", "flows/cli.py",
           "    os.umask(0o077)", "    os.umask(0o022)", f"{FLOWS}/test_private.py command"),
-    Guard("a stage writes for its owner alone", "components/stages/__main__.py",
+    Guard("a stage writes for its owner alone", "components/stages/command.py",
           "    os.umask(0o077)", "    os.umask(0o022)", f"{FLOWS}/test_private.py stage"),
     Guard("an archive of others writes nowhere else", "components/stages/backup.py",
           'or name.is_absolute() or ".." in name.parts', "",

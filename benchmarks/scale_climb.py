@@ -151,7 +151,7 @@ def ended(made: Project, process: Process) -> None:
 # All stages that make something, as somebody else asks for them; steps that change the registry are the climber's.
 OTHERS = """
 import logging
-from components.stages.__main__ import making
+from components.stages.command import making
 from components.stages.graph import write_graph
 from components.stages.run import Run
 from components.stages.storage import apply, attach_data

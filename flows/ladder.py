@@ -7,8 +7,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 
 from components.registry import Alias, joined_run, open_run
-from components.stages.__main__ import PARENT, making
+from components.stages import warm
 from components.stages.advise import settle
+from components.stages.command import PARENT, making
 from components.stages.graph import nodes, write_graph
 from components.stages.publish import is_published, publish, publish_prompts
 from components.stages.run import Run, git_commit
@@ -93,8 +94,11 @@ def climb(run: Run, alias: Alias = "champion", on: On = "local") -> None:
     with open_run(run.workload.name, run.name, tags) as tracker:
         tracker.params({**run.setting})
         os.environ[PARENT] = str(tracker.run_id)
-        if run.first_look:
-            first_look(run, on)
-            return
-        ladder(run, str(tracker.run_id), alias, on)
+        try:
+            if run.first_look:
+                first_look(run, on)
+                return
+            ladder(run, str(tracker.run_id), alias, on)
+        finally:
+            warm.end()
         tracker.artifact(run.report, "report")

@@ -21,7 +21,7 @@ from components.params import SPLITS, SplitName
 from components.records import Example, Record, read_record, write_record
 from components.registry import aliases, examples_asked_for, open_run, registered, tracking_uri
 from components.serving import forgotten_in
-from components.stages.__main__ import alone
+from components.stages.command import alone
 from components.stages.gate import GateRecord
 from components.stages.publish import Published
 from components.stages.run import STATE, Run

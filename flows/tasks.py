@@ -12,7 +12,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from components.errors import EXIT_CODE_STOPPED, ConfigError, GradusError
-from components.stages.__main__ import STARTER
+from components.stages import warm
 from components.stages.graph import RUNS, StageNode, feeds, nodes
 from components.stages.run import Run
 
@@ -34,20 +34,21 @@ def stage(run: Run, name: str, on: On = "local") -> None:
         ServiceError: The cluster refuses it.
     """
     if on == "local":
-        reproduce(run, name)
+        if reproduce(run, name):
+            warm.begin()  # more will follow
     else:
         from flows.cluster import Cluster, on_the_cluster
 
         on_the_cluster(run, next(node for node in nodes(run) if node.name == name), Cluster.reached())
 
 
-def reproduce(run: Run, name: str) -> None:
-    """Run a stage of a run if its inputs or outputs changed."""
+def reproduce(run: Run, name: str) -> bool:
+    """Run a stage of a run if its inputs or outputs changed, and say whether they did."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.stage.exceptions import StageCmdFailedError
 
-    os.environ[STARTER] = str(os.getpid())
+    os.environ[warm.STARTER] = str(os.getpid())
     quiet()
     try:
         with Repo(".") as repo:
@@ -61,6 +62,7 @@ def reproduce(run: Run, name: str) -> None:
         raise ConfigError(f"expected DVC to run {name} of {run.name}, found {cause}") from error
     if not ran:
         log.info("%s: nothing changed.", name)
+    return bool(ran)
 
 
 @contextmanager

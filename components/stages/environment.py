@@ -8,6 +8,14 @@ from pathlib import Path
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
+DEFAULTS = {"HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+
+
+def settle() -> None:
+    """Set a stage's variables in this process, before libraries read them."""
+    os.environ.update({**DEFAULTS, **os.environ, **straightened(os.environ)})
+
+
 def straightened(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables to set: loopback goes through no proxy, and stages use the running Python."""
     return {**unproxied(environment), "PATH": own_python_first(environment.get("PATH", os.defpath))}

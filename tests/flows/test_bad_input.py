@@ -9,7 +9,7 @@ import pytest
 
 from components.errors import DataError, GradusError
 from components.registry.store import connect
-from components.stages.__main__ import main
+from components.stages.command import main
 from components.stages.run import Run
 from tests.flows.conftest import RUN, Project
 

@@ -1,0 +1,217 @@
+"""Runs the stages of a climb in forks of one process that has imported what they need.
+
+A stage is a process of its own, and most have little to do beside importing torch, transformers and MLflow: some ten
+seconds of a core, twenty times a climb. The command that climbs starts a process that imports them once (`begin`);
+`python -m components.stages` has it fork (`fork`), gives the fork its arguments, folder, environment and standard
+streams, and ends as that ends. Nothing of this project is imported before a fork, so that each has today's code. Where
+there is no such process, or it still imports, a stage does everything itself.
+"""
+
+import contextlib
+import gc
+import glob
+import importlib
+import json
+import os
+import runpy
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+STARTER = "GRADUS_STARTER"  # id of the process without which a stage has to end
+SOCKET = "GRADUS_WARM_SOCKET"  # where a process listens that forks
+# In the order in which a climb needs them.
+LIBRARIES = ("mlflow.store.tracking.sqlalchemy_store", "torch", "transformers.models.lfm2.modeling_lfm2", "skops.io")
+HELLO, STREAMS = b"stage", (0, 1, 2)
+MOST_BYTES = 4_000_000  # of a request: arguments and environment
+LOOK_S = 1.0  # between two looks at whether the starter still runs
+
+
+@dataclass
+class _Warm:
+    """The process that this one has started, if any, and the folder of its socket."""
+
+    process: subprocess.Popen[bytes] | None = None
+    folder: Path = Path()
+
+
+_warm = _Warm()
+
+
+def begin() -> None:
+    """Start the process that imports, unless this process has one; it ends with this process, or with `end`."""
+    if _warm.process is not None or not is_safe():
+        return
+    _warm.folder = Path(tempfile.mkdtemp(prefix="gradus-"))
+    os.environ[SOCKET] = path = str(_warm.folder / "socket")
+    # Its standard input is never written to: it closes when this process ends, however that ends.
+    _warm.process = subprocess.Popen(
+        [sys.executable, "-m", __name__, path],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def end() -> None:
+    """End the process that `begin` started."""
+    if _warm.process is None:
+        return
+    _warm.process.kill()
+    _warm.process.communicate()
+    _warm.process = None
+    os.environ.pop(SOCKET, None)
+    shutil.rmtree(_warm.folder, ignore_errors=True)
+
+
+def is_safe() -> bool:
+    """Whether forks may use what was imported before: not where a library may have opened a GPU, and not on macOS."""
+    return sys.platform == "linux" and not glob.glob("/dev/nvidia[0-9]*") and not Path("/dev/kfd").exists()
+
+
+def is_running(process: int) -> bool:
+    """Whether there is a process of this id."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+def fork(arguments: list[str]) -> int | None:
+    """Have a stage run in a fork, and wait; its exit code, or None where nobody forks for this process.
+
+    Ends as the fork does where a signal ended that.
+    """
+    path, starter = os.environ.pop(SOCKET, ""), os.environ.get(STARTER)
+    if not path:
+        return None
+    asked = {
+        "python": sys.executable,
+        "arguments": arguments,
+        "folder": os.getcwd(),
+        "path": sys.path,
+        # A fork ends when this process does, which ends when the one does that it was started by.
+        "environment": {**os.environ, STARTER: str(os.getpid())},
+    }
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(path)
+            socket.send_fds(connection, [HELLO], STREAMS)
+            connection.sendall(json.dumps(asked, ensure_ascii=True).encode() + b"\n")
+            answers = connection.makefile("rb")
+            child = int(answers.readline() or 0)
+        except (OSError, ValueError):
+            return None
+        if not child:  # it refuses: it is another Python, say
+            return None
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the fork, too, which is in the same group
+        signal.signal(signal.SIGTERM, lambda number, _: _signal(child, number))
+        _end_with(os.getppid(), starter, child)
+        code = int(answers.readline() or -signal.SIGKILL)
+    if code < 0:
+        with contextlib.suppress(OSError):  # SIGKILL has no other
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    return code
+
+
+def _signal(process: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, number)
+
+
+def _end_with(parent: int, starter: str | None, child: int) -> None:
+    """Pass on, in the background, that the parent or the starter is gone."""
+
+    def watch() -> None:
+        while os.getppid() == parent and (starter is None or is_running(int(starter))):
+            time.sleep(LOOK_S)
+        _signal(child, signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def serve(path: str) -> socket.socket:
+    """Import the libraries, then fork for whoever connects, until standard input closes; returns in forks only."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in LIBRARIES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    gc.freeze()  # else the first collection of each fork would copy all of it
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it is written to the pipe
+    ended, noted = os.pipe()
+    os.set_blocking(noted, False)
+    signal.set_wakeup_fd(noted, warn_on_full_buffer=False)
+    forks: dict[int, socket.socket] = {}
+    with socket.socket(socket.AF_UNIX) as listening, selectors.DefaultSelector() as selector:
+        listening.bind(path)  # its folder is its owner's alone
+        listening.listen()
+        for source in (sys.stdin.fileno(), listening.fileno(), ended):
+            selector.register(source, selectors.EVENT_READ)
+        while True:
+            ready = {key.fd for key, _ in selector.select()}
+            if sys.stdin.fileno() in ready:
+                shutil.rmtree(Path(path).parent, ignore_errors=True)
+                os._exit(0)
+            if ended in ready:
+                os.read(ended, 4096)
+                _tell(forks)
+            if listening.fileno() in ready:
+                connection, _ = listening.accept()
+                if child := os.fork():
+                    forks[child] = connection
+                    continue
+                for other in forks.values():
+                    other.close()
+                return connection
+
+
+def _tell(forks: dict[int, socket.socket]) -> None:
+    """Send the exit codes of the forks that ended to those who asked for them."""
+    for child in [*forks]:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            with forks.pop(child) as connection, contextlib.suppress(OSError):
+                connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+
+
+def become(connection: socket.socket) -> None:
+    """Read what is asked for and do it in this process, a fork, as if it had been started for that."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with connection:
+        connection.settimeout(10)
+        _, streams, _, _ = socket.recv_fds(connection, len(HELLO), len(STREAMS))
+        asked: dict[str, Any] = json.loads(connection.makefile("rb").readline(MOST_BYTES))
+        if asked["python"] != sys.executable or len(streams) != len(STREAMS):
+            connection.sendall(b"0\n")
+            return
+        for stream, own in zip(streams, STREAMS, strict=True):
+            os.dup2(stream, own)
+            os.close(stream)
+        connection.sendall(b"%d\n" % os.getpid())
+    sys.stdout.reconfigure(line_buffering=os.isatty(1))  # pyright: ignore[reportAttributeAccessIssue] — a text stream
+    for name in [name for name in sys.modules if name.partition(".")[0] == "components"]:
+        del sys.modules[name]
+    for name in ("random", "numpy.random"):  # forks would all draw the same
+        importlib.import_module(name).seed()
+    os.chdir(asked["folder"])
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    sys.path[:], sys.argv[1:] = asked["path"], asked["arguments"]
+    runpy.run_module("components.stages", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    become(serve(sys.argv[1]))
