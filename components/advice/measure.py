@@ -168,7 +168,7 @@ def thin(
 
     The most harmful first; `right_P` says which dev examples are answered right. Needs ten dev examples on either side.
     """
-    groups, slices = np.array(groups_of(dev)), list[Thin]()
+    groups, slices = np.array(groups_of(dev), dtype=object), list[Thin]()
     for name in names:
         had = np.array([each.slices.get(name) for each in dev], dtype=object)
         train_counts = Counter(each.slices.get(name) for each in train)

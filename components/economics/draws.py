@@ -50,7 +50,7 @@ def _summed(columns: Array, groups: Sequence[str] | None) -> Array:
     sized = np.concatenate([columns, np.ones((len(columns), 1))], axis=1)
     if groups is None:
         return sized
-    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
+    codes = np.unique(np.asarray(groups, dtype=object), return_inverse=True)[1]
     sums = np.zeros((int(codes.max()) + 1, sized.shape[1]))
     np.add.at(sums, codes, sized)
     return sums

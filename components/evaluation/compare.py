@@ -61,6 +61,8 @@ def compare(
         DataError: The two have not been scored on the same examples, or on none.
     """
     _check_same_examples(parent, child)
+    if not parent:
+        raise DataError("expected examples that the scorer decided for both, found none")
     before, after = values(parent, parent, measure), values(child, parent, measure)
     return compare_values(before, after, seed, measure, groups_of(parent, groups))
 

@@ -7,7 +7,7 @@ learning (Northcutt et al. 2021, arXiv 1911.00068). References are not used.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.evaluation.classical import fit_features, has_terms
 from components.records import to_json
 
 WORDS = 250  # the most indicative of a field, for the trees
@@ -38,8 +39,7 @@ class Opinion:
 
     def of(self, values: Sequence[str]) -> tuple[NDArray[Any], list[str]]:
         """The probability of each example's value, and the most likely value."""
-        index = {label: place for place, label in enumerate(self.labels)}
-        chosen = np.array([index[value] for value in values])
+        chosen = _numbered(values, self.labels)
         likeliest = [self.labels[place] for place in self.probabilities.argmax(axis=1)]
         return self.probabilities[np.arange(len(values)), chosen], likeliest
 
@@ -52,20 +52,21 @@ class Texts:
 
     @cached_property
     def weighted(self) -> Any:
-        """TF-IDF over words and characters."""
-        from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.pipeline import make_union
+        """TF-IDF over words and characters.
 
-        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-        characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
-        return make_union(words, characters).fit_transform(self.texts)
+        Raises:
+            DataError: All texts are blank.
+        """
+        return fit_features(self.texts)[1]
 
     @cached_property
     def words(self) -> Any:
-        """The presence of the most common words and pairs of words."""
+        """The presence of the most common words and pairs of words; no columns where no text has a word."""
+        from scipy.sparse import csr_array
         from sklearn.feature_extraction.text import CountVectorizer
 
-        return CountVectorizer(ngram_range=(1, 2), max_features=MOST_WORDS, binary=True).fit_transform(self.texts)
+        words = CountVectorizer(ngram_range=(1, 2), max_features=MOST_WORDS, binary=True)
+        return words.fit_transform(self.texts) if has_terms(words, self.texts) else csr_array((len(self.texts), 0))
 
 
 def judge(field: str, texts: Texts, answers: Answers, folds: int, seed: int) -> dict[str, Opinion]:
@@ -76,8 +77,9 @@ def judge(field: str, texts: Texts, answers: Answers, folds: int, seed: int) -> 
     from sklearn.model_selection import StratifiedKFold
 
     values = [to_json(answer.get(field)) for answer in answers]
-    labels, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
-    frequent = counts[codes] >= folds
+    labels = sorted(set(values))
+    codes = _numbered(values, labels)
+    frequent = np.bincount(codes)[codes] >= folds
     if len(set(codes[frequent])) < 2:
         return {}
     frequent_labels, inner = np.unique(codes[frequent], return_inverse=True)
@@ -93,7 +95,7 @@ def judge(field: str, texts: Texts, answers: Answers, folds: int, seed: int) -> 
     def opinion(log_p: NDArray[Any]) -> Opinion:
         probabilities = undoubted.copy()
         probabilities[np.ix_(frequent, frequent_labels)] = np.exp(log_p)
-        return Opinion([str(label) for label in labels], probabilities)
+        return Opinion(labels, probabilities)
 
     return {way: opinion(calibrated[way]) for way in by_surprise}
 
@@ -133,7 +135,9 @@ def _by_fields(words: Any, others: NDArray[Any], codes: NDArray[Any], splits: An
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.feature_selection import SelectKBest, chi2
 
-    telling: Any = SelectKBest(chi2, k=min(WORDS, words.shape[1])).fit_transform(words, codes)
+    telling: Any = words
+    if words.shape[1]:
+        telling = SelectKBest(chi2, k=min(WORDS, words.shape[1])).fit_transform(words, codes)
     rows = np.hstack([telling.astype(np.float32).toarray(), others.astype(np.float32)])  # the type that trees use
     share: Any = 0.3  # of the columns, as candidates for a split
     # Threads within a forest add its trees' votes as they come to end, and the last bit of a sum hangs on the order.
@@ -172,12 +176,27 @@ def _other_fields(field: str, answers: Answers) -> NDArray[Any]:
         if present and all(isinstance(value, int | float) and not isinstance(value, bool) for value in present):
             columns.append(np.array([[-1.0 if value is None else _bounded(value)] for value in values]))
             continue
-        kinds, codes = np.unique([to_json(value) for value in values], return_inverse=True)
-        if len(kinds) <= MOST_LABELS:
-            columns.append(np.eye(len(kinds))[codes])
+        if kinds := _few_kinds(values):
+            columns.append(np.eye(len(kinds))[_numbered(map(to_json, values), kinds)])
         else:
             columns.append(np.array([[float(value is not None)] for value in values]))
     return np.hstack(columns)
+
+
+def _few_kinds(values: Iterable[Any]) -> list[str]:
+    """The values as JSON texts, each once, in order; none if there are more than MOST_LABELS."""
+    kinds = set[str]()
+    for value in values:
+        kinds.add(to_json(value))
+        if len(kinds) > MOST_LABELS:
+            return []
+    return sorted(kinds)
+
+
+def _numbered(values: Iterable[str], labels: Sequence[str]) -> NDArray[Any]:
+    """Each value's place among the labels. As an array, the texts would all take as much as the longest."""
+    places = {label: place for place, label in enumerate(labels)}
+    return np.array([places[value] for value in values], dtype=int)
 
 
 def _bounded(number: float) -> float:

@@ -55,13 +55,17 @@ def evaluate_rung(
     are means a call.
 
     Raises:
-        DataError: The completions are not one for each example, or the parent was scored on others.
+        DataError: The completions are not one for each example, the parent was scored on others, or the scorer decided
+            no answer of the rung, or none that it decided for the parent.
     """
     completions, judged = answers
     by_id = by_example(measured_by.examples, completions)
     if parent is not None and (foreign := parent.keys() - by_id.keys()):
         raise DataError(f"expected a parent scored on the same examples, found other examples, such as {min(foreign)}")
     scores = scores_in(judged)
+    for name, others in ((rung.name, scores), (f"{rung.name} and {rung.compared_with}", parent)):
+        if others is not None and not scores.keys() & others.keys():
+            raise DataError(f"expected answers of {name} that the scorer decides, found none of {len(judged):,}")
     decided = [example for example in measured_by.examples if example.id in scores]
     groups = {example.id: example.group for example in measured_by.examples}
     right = accuracy(scores.values(), [groups[key] for key in scores])

@@ -83,12 +83,17 @@ def measure(params: GateParams, challenger: Contender, champion: Contender | Non
     answer they are worth the same, whatever that is.
 
     Raises:
-        DataError: There are no sealed scores.
+        DataError: The scorer decided none of the challenger's answers, or the two answered no example in common.
     """
     if not challenger.scores:
-        raise DataError("expected at least one example for a proportion, found 0")
+        raise DataError(
+            f"expected sealed answers of {challenger.name} that the scorer decides, found none of "
+            f"{len(challenger.answered):,}"
+        )
     theirs = set(champion.answered if champion else challenger.answered)
     keys = [key for key in challenger.answered if key in theirs]
+    if champion is not None and not keys:
+        raise DataError(f"expected sealed examples that {challenger.name} and {champion.name} answered, found none")
     of_keys, now = groups_of(keys, split.groups), challenger.worth(keys, params.measure, 0.0)
     alone = _alone(params, challenger, now, of_keys, split)
     if champion is None:

@@ -25,7 +25,7 @@ class Label(Record):
     input: dict[str, str] | None = None
     answer: str
     right: bool
-    annotator: str = "anonymous"
+    annotator: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ Source = Literal["people", "built"]
 def of_people(labels: Sequence[Label], examples: Sequence[Example]) -> list[Labelled]:
     """Answers as most of their annotators see them; those that they are divided on are left out.
 
+    A label without an annotator is another person's each time; of several by the same one the last counts.
+
     Raises:
         DataError: A label names no known example.
     """
@@ -56,7 +58,8 @@ def of_people(labels: Sequence[Label], examples: Sequence[Example]) -> list[Labe
         if example is None:
             asked = label.example_id or str(label.input)[:60]
             raise DataError(f"expected labels of examples of train or dev, found {asked} (labels.jsonl:{number})")
-        verdicts[example.id, label.answer][label.annotator] = label.right
+        said = verdicts[example.id, label.answer]
+        said[label.annotator or f"unnamed {len(said) + 1}"] = label.right
     return [
         Labelled(by_id[key], text, 2 * sum(people.values()) > len(people), "people", people)
         for (key, text), people in verdicts.items()

@@ -6,6 +6,7 @@ demonstrations which candidates people choose. References are not used.
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ AROUND = 5  # words on each side of a candidate
 SPAN = 60  # characters in which they are searched
 FOUND_SHARE = 0.8  # of a field's values must be in the text for it to count as extracted
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+THOUSANDS = re.compile(r"[1-9]\d{0,2}([.,])\d{3}(?:\1\d{3})*")
 _QUOTED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]?", re.DOTALL)  # escaped characters, and classes
 _INNERMOST = re.compile(r"\([^()]*\)")  # groups without groups in them
 
@@ -36,35 +38,40 @@ class Pointed:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A value in a text: the example's index, the value, and the words around it."""
+    """A value in a text: the example's index, what it may be read as, and the words around it."""
 
     example: int
-    value: Any
+    readings: tuple[Any, ...]
     context: str
+
+    def reading(self, value: Any) -> int | None:
+        """The place of the reading that is this value; None if it is another value."""
+        return next((place for place, read in enumerate(self.readings) if _key(read) == _key(value)), None)
 
 
 def point(shape: Shape, texts: Sequence[str], values: Sequence[Any], folds: int) -> Pointed | None:
     """Judge a field's values by the candidates in their texts; None if the field is not extracted."""
     candidates = [candidate for number, text in enumerate(texts) for candidate in offered(number, text, shape)]
-    by_text: dict[int, list[Any]] = {}
-    for candidate in candidates:
-        by_text.setdefault(candidate.example, []).append(candidate.value)
-    in_text = [value is None or _key(value) in map(_key, by_text.get(n, [])) for n, value in enumerate(values)]
+    read = [candidate.reading(values[candidate.example]) for candidate in candidates]
+    taken = np.array([place is not None for place in read])
+    taken_from = {candidate.example for candidate, is_taken in zip(candidates, taken, strict=True) if is_taken}
+    in_text = [value is None or n in taken_from for n, value in enumerate(values)]
     present = [n for n, value in enumerate(values) if value is not None]
     if len(present) < folds or sum(in_text[n] for n in present) < FOUND_SHARE * len(present):
         return None
-    taken = np.array([_key(candidate.value) == _key(values[candidate.example]) for candidate in candidates])
     if taken.all() or not taken.any():
         return None
     chances = _chances(candidates, taken, folds)
     probability, likeliest = np.ones(len(values)), list(values)
+    offers = Counter(candidate.example for candidate in candidates)
+    usual = _usual(candidates, read)
     for candidate, chance, is_taken in zip(candidates, chances, taken, strict=True):
         doubt = chance if is_taken else 1 - chance
         if doubt < probability[candidate.example]:
             probability[candidate.example] = doubt
             if not is_taken:
-                likeliest[candidate.example] = candidate.value
-            elif len(by_text[candidate.example]) == 1:
+                likeliest[candidate.example] = candidate.readings[min(usual, len(candidate.readings) - 1)]
+            elif offers[candidate.example] == 1:
                 likeliest[candidate.example] = None
     return Pointed(probability, likeliest, in_text)
 
@@ -73,10 +80,10 @@ def offered(number: int, text: str, shape: Shape) -> list[Candidate]:
     """The matches of the field's pattern, or the numbers, in a text; none for free text."""
     if shape.pattern is not None and "string" in shape.kinds:
         spans = _spans(shape.pattern, text)
-        values: list[Any] = [text[start:end] for start, end in spans]
+        values: list[tuple[Any, ...]] = [(text[start:end],) for start, end in spans]
     elif shape.is_number:
         spans = [match.span() for match in NUMBER.finditer(text)]
-        values = [_number(text[start:end]) for start, end in spans]
+        values = [_numbers(text[start:end]) for start, end in spans]
     else:
         return []
     return [
@@ -134,15 +141,30 @@ def _context(text: str, start: int, end: int, place: str) -> str:
     return " ".join([place.replace(" ", "_"), *(f"<{word}" for word in before), *(f"{word}>" for word in after)])
 
 
-def _number(text: str) -> float:
-    """The number that people mean by 1,299.50 or 1299,5 or 1.299."""
-    head, mark, tail = re.fullmatch(r"(.*?)(?:([.,])(\d{1,2}))?", text).groups()  # pyright: ignore[reportOptionalMemberAccess]
-    whole = re.sub(r"[.,]", "", head)
-    return float(f"{whole}.{tail}") if mark else float(whole)
+def _usual(candidates: Sequence[Candidate], read: Sequence[int | None]) -> int:
+    """Which of two readings people take more often, the first of equals."""
+    places = Counter(place for candidate, place in zip(candidates, read, strict=True) if len(candidate.readings) > 1)
+    return int(places[1] > places[0])
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """The numbers that people may mean by digits with marks: one by 1,299.50 or 1299,5 or 0.125, two by 1.299.
+
+    Only three digits after a mark may be thousands: before it are one to three without a leading zero, or more of them
+    with the same mark.
+    """
+    whole = float(re.sub(r"[.,]", "", text))
+    head, mark, tail = re.fullmatch(r"(.*?)(?:([.,])(\d+))?", text).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    if not mark:
+        return (whole,)
+    fraction = float(f"{re.sub(r'[.,]', '', head)}.{tail}")
+    if THOUSANDS.fullmatch(text) is None:
+        return (fraction,)
+    return (whole, fraction) if head.isdigit() else (whole,)
 
 
 def _key(value: Any) -> Any:
-    """What values are compared by: numbers as floats, as `_number` reads them."""
+    """What values are compared by: numbers as floats, as `_numbers` reads them."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return value
     try:

@@ -6,11 +6,12 @@ Trials of one task belong together: the estimate of each task counts once, and i
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from math import comb
-from statistics import fmean, variance
+from statistics import fmean
+
+import numpy as np
 
 from components.errors import DataError
-from components.evaluation.clusters import INDEPENDENT
-from components.evaluation.metrics import wilson
+from components.evaluation.paired import mean_of
 from components.records import Completion, Interval, Judged, Record, Trajectory, TrialShare, TriesResult
 
 TOLERANCE = 1e-6  # of a reward from 1, as tau-bench counts successes
@@ -86,23 +87,8 @@ def all_of(c: int, n: int, k: int) -> float:
 
 
 def over_tasks(values: Sequence[float]) -> Interval:
-    """The mean of one value in [0, 1] a task, with Wilson's interval of as many draws as these tasks are worth.
+    """The mean of one value in [0, 1] a task, with the score interval for bounded means.
 
-    They are worth m (1 - m) / (s² / T) draws, of mean m, variance s² and number T: about T where each
-    is 0 or 1, more where trials of a task agree less; T where all are alike, which says nothing of their variance.
-    More than T hangs on a variance that few tasks tell badly, so that Student's quantile counts there.
+    It allows for tasks that are never solved and too rare to be among these.
     """
-    mean, tasks = fmean(values), len(values)
-    spread = variance(values) if tasks > 1 else 0.0
-    if not spread:
-        return wilson(mean * tasks, tasks)
-    worth = mean * (1 - mean) * tasks / spread
-    worth = max(1.0, min(worth, tasks), worth / _wider(tasks) ** 2)
-    return wilson(mean * worth, worth)
-
-
-def _wider(tasks: int) -> float:
-    """How many times as far from 0 as the normal quantile Student's is, for a variance of so many tasks."""
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, tasks - 1)) / INDEPENDENT.critical()
+    return mean_of(np.array(values), ends=(0.0, 1.0))

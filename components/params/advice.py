@@ -21,8 +21,12 @@ class AdviceParams(Settings):
     min_agreement: Share = Field(
         default=0.7, description="Agreement of people on answers; with less, answers cannot be written yet."
     )
-    max_false_positives: Share = Field(default=0.1, description="Share of wrong answers that RL's scorer may pass.")
-    max_false_negatives: Share = Field(default=0.2, description="Share of right answers that RL's scorer may refuse.")
+    max_false_positives: Share = Field(
+        default=0.1, gt=0, description="Share of wrong answers that RL's scorer may pass."
+    )
+    max_false_negatives: Share = Field(
+        default=0.2, gt=0, description="Share of right answers that RL's scorer may refuse."
+    )
     checked_examples: int = Field(default=200, ge=20, description="References that the scorer is tested on.")
     sampled_examples: int = Field(default=200, ge=20, description="Dev examples that the current rung answers again.")
     samples: int = Field(default=8, ge=2, description="Answers to each: the k of pass@k.")
@@ -69,7 +73,7 @@ class AdviceParams(Settings):
     )
     thin_share: Share = Field(default=0.05, description="Share of train below which a slice is thin.")
     min_judge_agreement: float = Field(
-        default=0.75, gt=0.5, le=1, description="A judge's agreement with people's pairs, at the interval's lower end."
+        default=0.75, gt=0.5, lt=1, description="A judge's agreement with people's pairs, at the interval's lower end."
     )
     min_judged_pairs: int = Field(default=50, ge=1, description="Pairs that a judge must have been tested on.")
     most_movement: float = Field(

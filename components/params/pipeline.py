@@ -51,7 +51,9 @@ class GateParams(Settings):
     )
     looks: int = Field(default=10, ge=1, description="Challenges that one sealed split may decide.")
     min_delta: float = Field(default=0.0, description="Least measured gain, in [−1, 1].", ge=-1, le=1)
-    min_validity: float = Field(default=0.95, ge=0, le=1)
+    min_validity: float = Field(
+        default=0.95, ge=0, lt=1, description="Of valid answers, at the interval's lower end, which is never 1."
+    )
     min_examples: int = Field(default=200, ge=1)
     max_latency_ms_p95: float | None = Field(default=None, gt=0, description="None: no bound.")
     max_usd_per_1k_calls: float | None = Field(default=None, gt=0, description="None: no bound.")

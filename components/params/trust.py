@@ -15,14 +15,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class CertificateParams(Settings):
     """How a scorer is tested before it rewards RL, and how wrong it may be.
 
-    Bounds of error rates apply to the upper end of the 95 % interval, so that too small a sample fails.
+    Bounds of error rates apply to the upper end of the 95 % interval, which is never 0: too small a sample fails.
     """
 
     examples: int = Field(default=300, ge=30, description="Examples with known answers, for the error rates.")
     probes: int = Field(default=150, ge=30, description="How many of them are used for changes and exploits.")
     repetitions: int = Field(default=2, ge=2, description="How often the same answers are scored.")
-    max_false_positive: Share = Field(default=0.05, description="Wrong answers that pass.")
-    max_false_negative: Share = Field(default=0.1, description="Right answers that do not pass.")
+    max_false_positive: Share = Field(default=0.05, gt=0, description="Wrong answers that pass.")
+    max_false_negative: Share = Field(default=0.1, gt=0, description="Right answers that do not pass.")
     min_kappa: float = Field(default=0.8, ge=-1, le=1, description="Cohen's, between the scorer and the labels.")
     min_repeatable: Share = Field(default=0.95, description="Answers that score the same when scored again.")
     min_indifferent: Share = Field(default=0.9, description="Right answers that score the same when reworded.")

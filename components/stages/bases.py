@@ -28,6 +28,7 @@ from components.stages.scoring import scorer
 from components.tracking import NullTracker
 
 DEV_EXAMPLES = 100
+OWN_GROUPS, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 # Bytes for each weight in full training: weight and gradient in float32, and the optimiser's state.
 TRAINED = {"adamw": 4 + 4 + 8, "muon": 4 + 4 + 4}
 
@@ -72,7 +73,7 @@ class Tried(Record):
 
 @dataclass(frozen=True)
 class Memory:
-    """The memory that training can use: a GPU's, or without one the machine's."""
+    """The memory that training can use: a GPU's, or without one the main memory."""
 
     kind: str
     size: int
@@ -84,7 +85,29 @@ def memory() -> Memory:
 
     if torch.cuda.is_available():
         return Memory(torch.cuda.get_device_name(0), torch.cuda.mem_get_info(0)[1])
-    return Memory("main memory", psutil.virtual_memory().total)
+    return Memory("main memory", main_memory())
+
+
+def main_memory() -> int:
+    """The machine's memory, or less where a control group that this process is in has a lower limit, as in a container.
+
+    A container sees its own groups as the root: the folders on the way to it are read, and those that are not there
+    are passed over.
+    """
+    limits = [psutil.virtual_memory().total]
+    for line in OWN_GROUPS.read_text(encoding="utf-8").splitlines() if OWN_GROUPS.is_file() else ():
+        _, controllers, group = line.split(":", 2)
+        if "memory" in controllers.split(","):  # version 1
+            folder, name = GROUPS / "memory", "memory.limit_in_bytes"
+        elif not controllers:  # version 2
+            folder, name = GROUPS, "memory.max"
+        else:
+            continue
+        own = folder / group.strip("/")
+        files = [place / name for place in (own, *own.parents)]
+        found = [path.read_text(encoding="utf-8").strip() for path in files if path.is_file()]
+        limits += [int(limit) for limit in found if limit.isdigit()]  # or `max`
+    return min(limits)
 
 
 def bases(workload: str) -> list[Base]:

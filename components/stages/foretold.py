@@ -21,7 +21,7 @@ from components.methods.grpo.settings import GrpoParams
 from components.methods.sft.settings import SftParams
 from components.params import HuggingFaceSource
 from components.records import DataSummary, Record, read_record, write_record
-from components.stages.bases import base_of, memory
+from components.stages.bases import base_of, main_memory, memory
 from components.stages.graph import StageNode, nodes
 from components.stages.run import STATE, Run, digest, threads
 from components.stages.timing import AUDIT, DATA, START, Measured
@@ -192,7 +192,7 @@ def depends(run: Run) -> str:
 
     machine = (
         torch.cuda.get_device_name(0) if torch.cuda.is_available() else _processor(),
-        str(psutil.cpu_count()), str(threads()), str(psutil.virtual_memory().total),
+        str(psutil.cpu_count()), str(threads()), str(main_memory()),
     )  # fmt: skip
     rungs = [f"{rung.name} {rung.made_by} {rung.settings.model_dump_json()}" for rung in run.rungs]
     prompts = [run.prompt(name).version for name in (*run.workload.prompts, run.workload.trained_prompt)]

@@ -145,7 +145,7 @@ def _falls(earlier: Sequence[Values], now: Values, groups: Sequence[str]) -> "np
     fallen_NE = np.nan_to_num(was_NE - now_N1)
     if not len(groups):
         return fallen_NE
-    names = np.unique(groups, return_inverse=True)[1]
+    names = np.unique(np.asarray(groups, dtype=object), return_inverse=True)[1]
     falls = np.zeros((int(names.max(initial=-1)) + 1, len(earlier)))
     np.add.at(falls, names, fallen_NE)
     return falls

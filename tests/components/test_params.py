@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from components.errors import ConfigError
-from components.params import FileSource, GateParams, MustPass, PretrainParams, Profile, Workload, load
+from components.params import FileSource, GateParams, MustPass, Pipeline, PretrainParams, Profile, Workload, load
 from components.params.loading import merged, read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +29,21 @@ def test_a_value_out_of_bounds_is_named_with_file_field_expected_and_found(tmp_p
     assert "pretrain.optimisation.warmup_steps" in message
     assert "greater than or equal to 0, found -3" in message
     assert str(path) in message
+
+
+@pytest.mark.parametrize(
+    ("known", "value"),
+    [
+        ("min_validity: 0.95", "1.0"),
+        ("max_false_positive: 0.05", "0"),
+        ("max_false_negative: 0.1", "0"),
+    ],
+)
+def test_a_bound_that_no_interval_s_end_can_reach_is_refused(tmp_path: Path, known: str, value: str) -> None:
+    name = known.partition(":")[0]
+    path = changed(tmp_path, "pipeline.yaml", known, f"{name}: {value}")
+    with pytest.raises(ConfigError, match=rf"\.{name}: .*found {value} "):
+        load(path, Pipeline)
 
 
 def test_a_misspelt_setting_is_refused(tmp_path: Path) -> None:

@@ -189,6 +189,10 @@ def test_people_decide_by_majority_and_ties_are_left_out() -> None:
     tie = [Label(input={"text": "Box 2!"}, answer="y", right=right, annotator=str(right)) for right in (True, False)]
     (labelled,) = of_people([*labels, *tie], EXAMPLES)
     assert (labelled.example.id, labelled.text, labelled.right, len(labelled.people)) == ("E1", "x", True, 3)
+    unnamed = [Label(example_id="E1", answer="x", right=right) for right in (True, False)]
+    assert of_people(unnamed, EXAMPLES) == []
+    (two,) = of_people([*unnamed, unnamed[1]], EXAMPLES)
+    assert (two.right, len(two.people)) == (False, 3)
     with pytest.raises(DataError, match="train or dev, found E99"):
         of_people([Label(example_id="E99", answer="x", right=True)], EXAMPLES)
 

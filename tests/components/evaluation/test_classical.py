@@ -129,6 +129,13 @@ def test_what_cannot_be_learned_from_is_refused(train: list[Example], columns: t
         classical.fit(train, SCHEMA, columns)
 
 
+def test_texts_without_a_word_are_told_apart_by_their_characters(tmp_path: Path) -> None:
+    train = [example(index, "👍👎"[index % 2], urgent=index % 2 == 0) for index in range(8)]
+    classical.fit(train, SCHEMA, ("text",)).save(tmp_path)
+    answers = classical.load(tmp_path).predict([example(9, "👎"), example(10, "👍")])
+    assert [json.loads(answer.text)["urgent"] for answer in answers] == [False, True]
+
+
 def test_a_folder_without_a_classifier_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"expected classical\.skops"):
         classical.load(tmp_path)

@@ -43,6 +43,11 @@ def test_the_order_of_examples_does_not_matter() -> None:
     assert compare(scores("0110"), child) == compare(scores("0110"), dict(reversed(child.items())))
 
 
+def test_nothing_decided_in_common_is_refused() -> None:
+    with pytest.raises(DataError, match="decided for both, found none"):
+        compare({}, {}, groups={})
+
+
 def test_other_examples_are_refused() -> None:
     with pytest.raises(DataError, match=r"1 only in the parent's and 0 only in the child's, such as e003"):
         compare(scores("0101"), scores("010"))
@@ -120,5 +125,11 @@ def test_validity_is_judged_by_the_lower_end_of_its_interval_and_asks_for_what_w
 
 
 def test_a_gate_without_sealed_scores_does_not_decide() -> None:
-    with pytest.raises(DataError, match="at least one example"):
+    with pytest.raises(DataError, match="answers of sft that the scorer decides, found none of 0"):
         decide(PARAMS, contender("sft", ""), None)
+    unread = Contender("sft", {}, undecided={"a": "?", "b": "?"})
+    with pytest.raises(DataError, match="answers of sft that the scorer decides, found none of 2"):
+        decide(PARAMS, unread, contender("prompt", "10"))
+    elsewhere = Contender("prompt", {"elsewhere": contender("prompt", "1").scores["e000"]})
+    with pytest.raises(DataError, match="examples that sft and prompt answered, found none"):
+        decide(PARAMS, contender("sft", "1"), elsewhere)

@@ -138,6 +138,15 @@ def test_an_answer_that_the_scorer_cannot_decide_is_left_out_and_counted() -> No
     assert (versus.delta, versus.fixed, versus.broken) == (pytest.approx(2 / 3), 2, 0)
 
 
+def test_what_has_no_decided_answers_is_named() -> None:
+    parent = {"0": evaluated(FOUR)[1]["0"]}
+    broken = [example.model_copy(update={"reference": "a"}) for example in EXAMPLES]
+    with pytest.raises(DataError, match="answers of short and loose that the scorer decides, found none of 4"):
+        evaluated(FOUR, parent, [broken[0], *EXAMPLES[1:]], most=1.0)
+    with pytest.raises(DataError, match="answers of short that the scorer decides, found none of 4"):
+        evaluated(FOUR, None, broken, most=1.0)
+
+
 def test_a_parent_scored_on_other_examples_is_refused() -> None:
     parent = {"elsewhere": evaluated(FOUR)[1]["0"]}
     with pytest.raises(DataError, match="such as elsewhere"):

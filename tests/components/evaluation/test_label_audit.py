@@ -1,6 +1,7 @@
 """Planted wrong labels are found; what is right is left alone; references are never read."""
 
 import random
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,29 @@ def test_a_field_of_one_value_gives_no_opinion() -> None:
     assert judge("due", Texts(["x"] * 20), [{"due": "now"}] * 20, 4, 0) == {}
 
 
+def test_texts_without_a_word_are_judged_by_their_characters_and_other_fields() -> None:
+    texts = Texts(["👍👎"[number % 2] for number in range(40)])
+    answers = [{"intent": ("refund", "delivery")[number % 2], "urgent": number % 2 == 0} for number in range(40)]
+    answers[0] = {**answers[0], "intent": "delivery"}
+    opinions = judge("intent", texts, answers, 4, 0)
+    assert sorted(opinions) == ["fields", "text"]
+    for opinion in opinions.values():
+        probability, likeliest = opinion.of([to_json(answer["intent"]) for answer in answers])
+        assert (probability[0] < 0.5, likeliest[0]) == (True, '"refund"')
+    with pytest.raises(DataError, match="expected words in the demonstrations' input, found 40 blank texts"):
+        judge("intent", Texts([" "] * 40), answers, 4, 0)
+
+
+def test_one_long_text_among_other_fields_takes_no_more_memory_than_it_is_long() -> None:
+    answers = [{"intent": "refund", "note": f"case {number}"} for number in range(400)]
+    answers[0] = {"intent": "refund", "note": "x" * 100_000}
+    tracemalloc.start()
+    judge("intent", Texts(["so it is"] * 400), [{**each, "intent": str(n % 2)} for n, each in enumerate(answers)], 2, 0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6  # and not 400 rows of the longest
+
+
 def test_calibration_finds_the_temperature_of_a_coin() -> None:
     # Logits of ±10 that are right three times in four: log-odds of 3 are ±ln(3) apart.
     codes = np.array([0, 0, 0, 1] * 25)
@@ -181,18 +205,35 @@ def test_a_demonstration_with_a_very_long_number_is_judged_like_others() -> None
 
 def test_candidates_are_what_the_pattern_or_a_number_names() -> None:
     pattern = shape_of(SCHEMA["properties"]["order"])
-    assert [candidate.value for candidate in offered(0, "not AX-123 but BX-456, please", pattern)] == [
-        "AX-123",
-        "BX-456",
-    ]
-    number = shape_of({"type": ["number", "null"]})
-    assert [candidate.value for candidate in offered(0, "1,299.50 or 1299,5 or 1.299 or 7", number)] == [
-        1299.5,
-        1299.5,
-        1299,
-        7,
-    ]
+    offers = offered(0, "not AX-123 but BX-456, please", pattern)
+    assert [candidate.readings for candidate in offers] == [("AX-123",), ("BX-456",)]
     assert offered(0, "any text", shape_of({"type": "string"})) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "readings"),
+    [
+        ("7", (7,)), ("1,299.50", (1299.5,)), ("1299,5", (1299.5,)), ("1.299.000", (1299000,)),
+        ("1.299", (1299, 1.299)), ("6,884", (6884, 6.884)),
+        ("0.125", (0.125,)), ("3.14159", (3.14159,)), ("1234.567", (1234.567,)), ("1,234.567", (1234.567,)),
+    ],
+)  # fmt: skip
+def test_a_mark_before_three_digits_may_be_one_of_thousands_or_of_decimals(
+    text: str, readings: tuple[float, ...]
+) -> None:
+    (candidate,) = offered(0, f"about {text} of it", shape_of({"type": "number"}))
+    assert candidate.readings == readings
+
+
+@pytest.mark.parametrize(("thousands", "right"), [(False, 6.012), (True, 6012)])
+def test_numbers_with_three_digits_after_a_mark_are_read_as_people_read_them(thousands: bool, right: float) -> None:
+    texts = [f"send 6.{number:03} kg from order {100 + number}" for number in range(40)]
+    values: list[Any] = [6000 + number if thousands else round(6 + number / 1000, 3) for number in range(40)]
+    values[12] = 112  # the order's number
+    pointed = point(shape_of({"type": "number"}), texts, values, 4)
+    assert pointed is not None and all(pointed.found)
+    assert [number for number in range(40) if pointed.probability[number] < 0.5] == [12]
+    assert pointed.likeliest[12] == right
 
 
 @pytest.mark.parametrize(
@@ -213,7 +254,7 @@ def test_a_pattern_of_a_whole_value_is_searched_in_a_text_in_its_own_meaning(
     pattern: str, text: str, found: list[str]
 ) -> None:
     offer = offered(0, text, Shape(kinds=frozenset({"string"}), pattern=pattern))
-    assert [candidate.value for candidate in offer] == found
+    assert [candidate.readings for candidate in offer] == [(value,) for value in found]
 
 
 def test_a_text_with_the_only_choice_between_candidates_is_not_doubted() -> None:

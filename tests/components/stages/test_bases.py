@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 from safetensors.numpy import save_file
 
 from components.errors import ConfigError
+from components.stages import bases as base_models
 from components.stages.bases import base_of, bases, memory, parameters, try_out
 from components.stages.run import Run
 
@@ -76,6 +78,31 @@ def test_a_folder_that_is_no_model_is_refused_and_not_called_missing(project: Pa
 
 def test_there_is_memory_to_train_in() -> None:
     assert memory().size > 10**9
+
+
+@pytest.mark.parametrize(
+    ("own", "limits", "expected"),
+    [
+        ("0::/", {"memory.max": "5000000"}, 5_000_000),  # a container's own root
+        ("0::/pods/one", {"pods/memory.max": "7000000", "pods/one/memory.max": "max"}, 7_000_000),
+        ("4:cpu:/a\n3:memory:/docker/x", {"memory/memory.limit_in_bytes": "6000000"}, 6_000_000),
+        ("3:memory:/", {"memory/memory.limit_in_bytes": "9223372036854771712"}, None),
+        ("0::/", {"memory.max": "max"}, None),
+        (None, {}, None),
+    ],
+)
+def test_a_container_s_limit_bounds_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str | None, limits: dict[str, str], expected: int | None
+) -> None:
+    monkeypatch.setattr(base_models, "OWN_GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(base_models, "GROUPS", tmp_path / "groups")
+    if own is not None:
+        (tmp_path / "cgroup").write_text(f"{own}\n")
+    for name, limit in limits.items():
+        path = tmp_path / "groups" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{limit}\n")
+    assert base_models.main_memory() == (expected or psutil.virtual_memory().total)
 
 
 @pytest.mark.slow
