@@ -62,17 +62,23 @@ class Shots(Record):
         return f"{min(self.shown, len(self.bank))} of {len(self.bank):,}, {how}"
 
     def of(self, example: Example) -> list[Shot]:
-        """What is shown before this example; it never shows itself."""
+        """What is shown before this example; it never shows itself.
+
+        Another example with the same input may be shown, as to a request of production that people answered before.
+        """
         kept: list[Shot] = []
         left = self.most_characters
         for shot in self._ranked(example):
-            if shot.id != example.id and shot.characters <= left and len(kept) < self.shown:
+            if not self._hidden(shot, example) and shot.characters <= left and len(kept) < self.shown:
                 kept.append(shot)
                 left -= shot.characters
         return kept[::-1] if self.chosen == "similar" else kept
 
+    def _hidden(self, shot: Shot, example: Example) -> bool:
+        return shot.id == example.id
+
     def _ranked(self, example: Example) -> Sequence[Shot]:
-        if self.chosen == "first" or not self.bank:
+        if self.chosen == "first" or self._vectors is None:
             return self.bank
         vectors, vectorizer = self._vectors
         columns = self.bank[0].input
@@ -82,12 +88,21 @@ class Shots(Record):
         return [self.bank[at] for at in (-likeness).argsort(kind="stable")[: 2 * self.shown + 1]]
 
     @cached_property
-    def _vectors(self) -> tuple[Any, Any]:
-        """The bank as rows of unit length, and what makes such rows of other texts."""
+    def _vectors(self) -> tuple[Any, Any] | None:
+        """The bank as rows of unit length, and what makes such rows of other texts; None for texts of one character."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         vectorizer = TfidfVectorizer(analyzer="char", ngram_range=GRAMS, sublinear_tf=True)
-        return vectorizer.fit_transform([shot.text for shot in self.bank]), vectorizer
+        texts = [shot.text for shot in self.bank]
+        terms = any(map(vectorizer.build_analyzer(), texts))
+        return (vectorizer.fit_transform(texts), vectorizer) if terms else None
+
+
+class OthersShots(Shots):
+    """Shots of a teacher: none has the input that is asked, whichever example it is from."""
+
+    def _hidden(self, shot: Shot, example: Example) -> bool:
+        return all(example.input.get(name) == text for name, text in shot.input.items())
 
 
 def shots_in(folder: Path) -> Shots | None:

@@ -19,11 +19,19 @@ from components.errors import TrainingError
 from components.evaluation.sample import sample
 from components.methods.contract import Made, prompted
 from components.methods.job import Job
-from components.methods.searching import Answered, evaluate, keep, keep_better, split_dev, starting_prompt
+from components.methods.searching import (
+    KeptAnswers,
+    evaluate,
+    keep,
+    keep_better,
+    search_folder,
+    split_dev,
+    starting_prompt,
+)
 from components.opening import Opened
 from components.params import Settings
 from components.prompts import Prompt
-from components.records import Completion, Example, Makes, Need
+from components.records import Example, Makes, Need
 from components.shots import Shot, Shots
 from components.tracking import Tracker
 
@@ -64,22 +72,18 @@ class FewShot:
         bank = bank_of(job, params, prompt)
         log.info("%s: %s examples may be shown.", job.rung, f"{len(bank):,}")
         opened, dev = job.open_prompt(prompt), job.dev_sample(params.dev_examples)
-        given = list[Completion]()
-
-        def answered(completions: Sequence[Completion], _: float) -> None:
-            given.extend(completions)
-
+        answers = KeptAnswers(search_folder(job, "few_shot", dev), job.seed)
         if params.chosen == "similar":
             shown = replace(prompt, shots=_shots(params, "similar", bank))
-            result = evaluate(job, replace(opened, prompt=shown), dev, answered)
+            result = evaluate(job, replace(opened, prompt=shown), dev, answers)
             keep(job, shown)
             made = Made(0.0, result.right, len(dev), result.valid)
         else:
             choosing, held_out = split_dev(dev, params.chosen_on, job.seed)
-            best = greedy(job, opened, Search(params, bank, choosing), answered)
-            made = keep_better(job, opened, best, held_out, answered)
-        made.metrics.update(bank=float(len(bank)), calls=float(len(given)))
-        return replace(made, seconds=time.monotonic() - started, prompted=prompted(job, given))
+            best = greedy(job, opened, Search(params, bank, choosing), answers)
+            made = keep_better(job, opened, best, held_out, answers)
+        made.metrics.update(bank=float(len(bank)), calls=float(len(answers.all)))
+        return replace(made, seconds=time.monotonic() - started, prompted=prompted(job, answers.all))
 
 
 def bank_of(job: Job, params: FewShotParams, prompt: Prompt) -> list[Shot]:
@@ -111,22 +115,23 @@ class Search:
     choosing: Sequence[Example]
 
 
-def greedy(job: Job, opened: Opened, search: Search, answered: Answered) -> Prompt:
+def greedy(job: Job, opened: Opened, search: Search, answers: KeptAnswers) -> Prompt:
     """Add the shot that raises the prompt's score most, one after the other, until no tried shot raises it."""
     params, choosing = search.params, search.choosing
     best = opened.prompt
     assert best is not None, "expected a prompt to start from, found none"
-    score, chosen = evaluate(job, opened, choosing, answered).right, list[Shot]()
+    result, chosen = evaluate(job, opened, choosing, answers), list[Shot]()
     for place in range(params.shown):
         left = [shot for shot in search.bank if shot not in chosen]
         tried = [left[at] for at in _spread(len(left), params.tried, f"{job.seed} {place}")]
         options = [replace(best, shots=_shots(params, "first", [*chosen, shot])) for shot in tried]
         shown = tqdm(options, f"shot {place + 1}")
-        scores = [evaluate(job, replace(opened, prompt=option), choosing, answered).right for option in shown]
-        top = max(range(len(scores)), key=lambda at: scores[at], default=None)
-        if top is None or scores[top] <= score:
+        results = [evaluate(job, replace(opened, prompt=option), choosing, answers) for option in shown]
+        gains = [result.gain(option) for option in results]
+        if max(gains, default=0) <= 0:
             break
-        best, score, chosen = options[top], scores[top], [*chosen, tried[top]]
+        top = gains.index(max(gains))
+        best, result, chosen = options[top], results[top], [*chosen, tried[top]]
     return best
 
 

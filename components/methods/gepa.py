@@ -5,7 +5,6 @@ scorer's reasons and proposes a new text; a text stays in the pool while it is t
 in three: for reflection, for comparing candidates, and held out for the winner's score.
 """
 
-import hashlib
 import logging
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -21,7 +20,7 @@ from components.errors import GradusError, TrainingError
 from components.methods.contract import Made
 from components.methods.job import Job
 from components.methods.rewards import without_failures
-from components.methods.searching import keep_better, split_dev, starting_prompt
+from components.methods.searching import KeptAnswers, keep_better, search_folder, split_dev, starting_prompt
 from components.opening import Opened
 from components.params import ApiParams, Settings
 from components.prompts import DIVIDER, Prompt
@@ -33,17 +32,16 @@ from components.records import (
     Need,
     Record,
     Score,
-    read_jsonl,
     read_record,
-    write_jsonl,
     write_record,
 )
 from components.scorers import Failures, Outcome
-from components.scorers.scored_by import scored_by
 from components.tracking import Tracker
 
 SYSTEM = "system"  # the only text that is searched: the user message with its placeholders stays
-SPENT, ANSWERS = "spent.json", "answers.jsonl"
+SPENT = "spent.json"
+FIRST = 8  # answers of an API that show what one costs, where there is a budget
+BUDGET = {"max_calls", "most_usd"}  # a larger one continues the same search
 log = logging.getLogger(__name__)
 
 
@@ -82,13 +80,6 @@ class Spent(Record):
         return self.call_usd + self.reflection_usd
 
 
-class Answered(Record):
-    """An answer under a version of the prompt, kept so that a search can be resumed."""
-
-    version: str
-    completion: Completion
-
-
 class Gepa:
     """Searches the instructions of the prompt that it starts from."""
 
@@ -104,10 +95,11 @@ class Gepa:
         parts = parts_of(job, params)
         account = Account(job, params, parts)
         opened = job.open_prompt(prompt)
+        account.check_price(opened, parts)
         best, tried = search(job, params, opened, parts, account)
         spent = account.spent
         log.info("%s: %s prompts tried, %s calls, $%.4f.", job.rung, tried, f"{spent.calls:,}", spent.usd)
-        made = keep_better(job, opened, best, parts.held_out, account.answered)
+        made = keep_better(job, opened, best, parts.held_out, account.answers)
         spent = account.spent
         made.metrics.update(
             prompts=float(tried), calls=float(spent.calls), usd=spent.usd, reflections=float(spent.reflections)
@@ -150,15 +142,20 @@ class Account:
     """
 
     def __init__(self, job: Job, params: GepaParams, parts: Parts) -> None:
-        self.folder = job.work / f"gepa-{_identity(job, params, parts)}"
+        examples = [*parts.reflecting, *parts.comparing, *parts.held_out]
+        self.folder = search_folder(job, "gepa", examples, params.model_dump_json(exclude=BUDGET))
+        self.answers = KeptAnswers(self.folder, job.seed, self.answered)
         self.job, self.params, self._prices = job, params, job.prices
         self._a_round = len(parts.comparing) + 2 * params.minibatch
         self._at_the_end = 2 * len(parts.held_out)
-        least = len(parts.comparing) + self._a_round + self._at_the_end
-        if params.max_calls < least:
+        self._least = len(parts.comparing) + self._a_round + self._at_the_end
+        self._for = (
+            f"for one proposal on {len(parts.comparing)} dev examples and the last comparison on {len(parts.held_out)}"
+        )
+        if params.max_calls < self._least:
             raise TrainingError(
-                f"expected a budget of at least {least:,} calls (max_calls) for one proposal on {len(parts.comparing)} "
-                f"dev examples and the last comparison on {len(parts.held_out)}, found {params.max_calls:,}"
+                f"expected a budget of at least {self._least:,} calls (max_calls) {self._for}, "
+                f"found {params.max_calls:,}"
             )
         if params.most_usd is not None:
             self._price_of(job.workload.incumbent if job.profile.prompting else None)
@@ -172,6 +169,25 @@ class Account:
         """The name of the reflecting model."""
         return self.params.reflection_model or self.job.workload.incumbent
 
+    def check_price(self, opened: Opened, parts: Parts) -> None:
+        """Refuse a budget in dollars that allows no proposal, by what the first answers to dev cost.
+
+        Raises:
+            TrainingError: It does not.
+        """
+        most = self.params.most_usd
+        if most is None or self.spent.reflections:
+            return
+        # Answers of a model of one's own cost time, of which few take nearly as much as many.
+        self.answers.of(opened, parts.comparing[:FIRST] if self.job.profile.prompting else parts.comparing)
+        if (least := self._least * self._a_call) > most:
+            raise TrainingError(f"expected a budget of at least ${least:.2g} (most_usd) {self._for}, found ${most:g}")
+
+    @property
+    def _a_call(self) -> float:
+        """What an answer cost so far, in US dollars."""
+        return self.spent.call_usd / max(1, self.spent.calls)
+
     def over(self, state: Any) -> bool:
         """Whether one more round and the last comparison would exceed the budget.
 
@@ -183,9 +199,8 @@ class Account:
         calls = self._a_round + self._at_the_end
         if max(spent.calls, state.total_num_evals) + calls > self.params.max_calls:
             return True
-        a_call = spent.call_usd / max(1, spent.calls)
         a_reflection = spent.reflection_usd / max(1, spent.reflections)
-        return most is not None and spent.usd + calls * a_call + a_reflection > most
+        return most is not None and spent.usd + calls * self._a_call + a_reflection > most
 
     @contextmanager
     def remembering_errors(self) -> Generator[None]:
@@ -250,7 +265,7 @@ def search(job: Job, params: GepaParams, opened: Opened, parts: Parts, account: 
         stop_callbacks=stop,
         run_dir=str(account.folder),
         seed=job.seed,
-        cache_evaluation=True,
+        cache_evaluation=False,  # it takes examples of both parts for one another
         track_best_outputs=False,
         logger=_Quiet(),
     )
@@ -276,9 +291,6 @@ class Adapter:
     def __init__(self, job: Job, params: GepaParams, opened: Opened, account: Account) -> None:
         self._job, self._params, self._opened, self._account = job, params, opened, account
         self._failures = Failures(job.workload.scorer.max_failed_share, of_at_least=100)
-        self._file = account.folder / ANSWERS
-        kept = read_jsonl(self._file, Answered) if self._file.is_file() else []
-        self._known = {(answer.version, answer.completion.example_id): answer.completion for answer in kept}
 
     def evaluate(self, batch: list[Example], candidate: dict[str, str], capture_traces: bool = False) -> Any:
         """Answers to a batch with the candidate's text, and the scorer's value of each."""
@@ -294,26 +306,12 @@ class Adapter:
             return EvaluationBatch([""] * len(batch), [0.0] * len(batch), scored if capture_traces else None)
         assert self._opened.prompt is not None
         opened = replace(self._opened, prompt=replace(self._opened.prompt, system=text))
-        completions = self._answers(opened, batch)
+        completions = self._account.answers.of(opened, batch)
         outcomes = self._job.outcomes(list(zip(batch, completions, strict=True)))
         self._failures.add(outcomes)
         texts = [example.text for example in completions]
         scored = [ScoredAnswer(*row) for row in zip(batch, texts, outcomes, strict=True)]
         return EvaluationBatch(texts, without_failures(batch, outcomes), scored if capture_traces else None)
-
-    def _answers(self, opened: Opened, batch: list[Example]) -> list[Completion]:
-        """Greedy answers; earlier ones, also from before an interruption, are not asked for again."""
-        assert opened.prompt is not None
-        version, known = opened.prompt.version, self._known
-        if fresh := [example for example in batch if (version, example.id) not in known]:
-            answers = opened.answer(fresh, self._job.seed)
-            known |= {(version, example.example_id): example for example in answers.completions}
-            whole = [
-                (key, example) for (key, _), example in known.items() if example.error is None
-            ]  # failures are asked again
-            write_jsonl(self._file, [Answered(version=key, completion=example) for key, example in whole])
-            self._account.answered(answers.completions, answers.seconds)
-        return [known[version, example.id] for example in batch]
 
     def make_reflective_dataset(
         self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
@@ -366,16 +364,3 @@ class _Quiet:
 
     def log(self, message: str) -> None:
         log.debug(message)
-
-
-def _identity(job: Job, params: GepaParams, parts: Parts) -> str:
-    """A hash of all that a search depends on: an interrupted search resumes only if none of it changed."""
-    prompt = starting_prompt(job)
-    budget = {"max_calls", "most_usd"}  # a larger one continues the same search
-    texts = (
-        params.model_dump_json(exclude=budget), prompt.version, str(job.seed), job.profile.engine.model_dump_json(),
-        str(job.profile.prompting), job.profile.model.model_dump_json(), job.workload.incumbent,
-        str(prompt.name in job.workload.constrained), scored_by(job.workload, job.workload.scorer),
-        *(example.model_dump_json() for example in (*parts.reflecting, *parts.comparing)),
-    )  # fmt: skip
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]

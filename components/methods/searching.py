@@ -1,26 +1,77 @@
-"""What methods share that search for a better prompt: where they start, how dev is split, and which prompt they keep.
+"""What methods share that search for a better prompt: where they start and resume, how dev is split, what they keep.
 
 Candidates are compared on one part of dev, and the winner is scored on the other, held-out part. If it is no better
 there than the prompt that the search started from, that prompt stays.
 """
 
+import hashlib
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from components.errors import TrainingError
-from components.evaluation import Scores, accuracy, changes, common
+from components.evaluation import Changes, Scores, accuracy, changes, common
 from components.methods.contract import Made
 from components.methods.job import Job
 from components.opening import PROMPT_FILE, Opened, prompt_of
 from components.prompts import Prompt
-from components.records import Completion, Example
+from components.records import Completion, Example, Record, read_jsonl, write_jsonl
 from components.scorers import JsonSchemaScorer
+from components.scorers.scored_by import scored_by
 from components.shots import Shots, keep_shots
 
-Answered = Callable[[Sequence[Completion], float], None]
-"""Called with completions and the seconds that they took together, to count them."""
+ANSWERS = "answers.jsonl"
+Counting = Callable[[Sequence[Completion], float], None]
+"""Called with new completions and the seconds that they took together, to count them."""
+
+
+class Answered(Record):
+    """An answer under a version of the prompt."""
+
+    version: str
+    completion: Completion
+
+
+class KeptAnswers:
+    """A search's greedy answers, kept in its folder, so that an interrupted search pays for none twice."""
+
+    def __init__(self, folder: Path, seed: int, count: Counting | None = None) -> None:
+        self._file, self._seed, self._count = folder / ANSWERS, seed, count
+        kept = read_jsonl(self._file, Answered) if self._file.is_file() else []
+        self._known = {(answer.version, answer.completion.example_id): answer.completion for answer in kept}
+
+    @property
+    def all(self) -> list[Completion]:
+        """Those of earlier attempts at the search, too."""
+        return list(self._known.values())
+
+    def of(self, opened: Opened, examples: Sequence[Example]) -> list[Completion]:
+        """One to each example, in order; only new ones are asked for, and another attempt asks again what failed."""
+        assert opened.prompt is not None, "expected a prompt to answer with, found none"
+        version, known = opened.prompt.version, self._known
+        if fresh := [example for example in examples if (version, example.id) not in known]:
+            new = opened.answer(fresh, self._seed)
+            if self._count is not None:
+                self._count(new.completions, new.seconds)
+            known |= {(version, completion.example_id): completion for completion in new.completions}
+            whole = [(key, completion) for (key, _), completion in known.items() if completion.error is None]
+            write_jsonl(self._file, [Answered(version=key, completion=completion) for key, completion in whole])
+        return [known[version, example.id] for example in examples]
+
+
+def search_folder(job: Job, method: str, examples: Sequence[Example], settings: str = "") -> Path:
+    """The folder that an interrupted search resumes from; another one if anything that it depends on changed."""
+    prompt = starting_prompt(job)
+    texts = (
+        settings, prompt.version, str(job.seed), job.profile.engine.model_dump_json(),
+        str(job.profile.prompting), job.profile.model.model_dump_json(), job.workload.incumbent,
+        str(prompt.name in job.workload.constrained), scored_by(job.workload, job.workload.scorer),
+        *(example.model_dump_json() for example in examples),
+    )  # fmt: skip
+    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    return job.work / f"{method}-{digest[:16]}"
 
 
 def starting_prompt(job: Job) -> Prompt:
@@ -65,33 +116,39 @@ class PromptResult:
     valid: float
     scores: Scores
 
+    def moved(self, to: "PromptResult") -> Changes:
+        """What another prompt fixes and breaks, of what the scorer decided for both: it may leave out some of each."""
+        return changes(*common(self.scores, to.scores))
 
-def evaluate(job: Job, opened: Opened, examples: Sequence[Example], answered: Answered | None = None) -> PromptResult:
-    """Answer examples with an opened prompt and score them; calls `answered` with the answers and their seconds."""
-    answers = opened.answer(examples, job.seed)
-    completions = answers.completions
-    if answered is not None:
-        answered(completions, answers.seconds)
+    def gain(self, to: "PromptResult") -> int:
+        """How many more another prompt has right, of the same."""
+        moved = self.moved(to)
+        return len(moved.fixed) - len(moved.broken)
+
+
+def evaluate(job: Job, opened: Opened, examples: Sequence[Example], answers: KeptAnswers) -> PromptResult:
+    """Answer examples with an opened prompt and score them."""
+    completions = answers.of(opened, examples)
     scores, schema = job.score(examples, completions), JsonSchemaScorer(job.workload.output)
     valid = accuracy(schema.score(*pair) for pair in zip(examples, completions, strict=True)).value
     return PromptResult(accuracy(scores.values()).value, valid, scores)
 
 
-def keep_better(job: Job, opened: Opened, candidate: Prompt, held_out: Sequence[Example], answered: Answered) -> Made:
+def keep_better(job: Job, opened: Opened, candidate: Prompt, held_out: Sequence[Example], answers: KeptAnswers) -> Made:
     """Keep the candidate if it is better than the starting prompt on held-out examples, else the starting prompt.
 
     `opened` has the starting prompt. The metrics say how many examples the candidate fixed and broke; `seconds` is left
     to the caller.
     """
-    before = evaluate(job, opened, held_out, answered)
+    before = evaluate(job, opened, held_out, answers)
     changed = opened.prompt is not None and candidate.version != opened.prompt.version
-    after = evaluate(job, replace(opened, prompt=candidate), held_out, answered) if changed else before
-    better = after.right > before.right
+    after = evaluate(job, replace(opened, prompt=candidate), held_out, answers) if changed else before
+    better = before.gain(after) > 0
     kept = candidate if better else opened.prompt
     assert kept is not None, "expected a prompt to start from, found none"
     keep(job, kept)
     now = after if better else before
-    moved = changes(*common(before.scores, after.scores))
+    moved = before.moved(after)
     metrics = {
         "fixed": float(len(moved.fixed)),
         "broken": float(len(moved.broken)),

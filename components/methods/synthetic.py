@@ -16,6 +16,7 @@ from components.evaluation.label_audit import doubts, suspects
 from components.methods import invented
 from components.methods.contract import Made
 from components.methods.job import Job
+from components.methods.samples import fitting
 from components.methods.sft.settings import SftParams
 from components.methods.sft.training import train_sft
 from components.methods.teachers import Bill, Teacher, TeacherSession
@@ -85,7 +86,9 @@ class Synthetic:
 
 
 def added(job: Job, params: SyntheticParams, bill: Bill, counts: Counter[str]) -> list[Example]:
-    """New examples that resemble no split's and that the audit does not doubt; counts the others in `counts`.
+    """New examples that resemble no split's, that the audit does not doubt and that are not too long.
+
+    The others are counted in `counts`.
 
     Raises:
         TrainingError: No slice is thin, and none is named.
@@ -99,12 +102,15 @@ def added(job: Job, params: SyntheticParams, bill: Bill, counts: Counter[str]) -
         )
     if params.teacher is not None:
         session = TeacherSession(job, params.teacher, params.most_usd, bill)
-        made = invented.written(job, session, targets, params.examples)
+        made = invented.written(job, session, targets, params.examples, counts)
         session.close()
     else:
         made = list(invented.drawn(job, targets, params.examples, params.most_drawn))
     counts["made"] = len(made)
-    return sound(job, novel(job, made, counts), params, counts)
+    new = sound(job, novel(job, made, counts), params, counts)
+    kept = fitting(job, new, params.max_tokens)
+    counts["too_long"] = len(new) - len(kept)
+    return kept
 
 
 def novel(job: Job, made: Sequence[Example], counts: Counter[str]) -> list[Example]:

@@ -26,15 +26,17 @@ from components.opening import Opened, open_artifact, over, prompt_of
 from components.params import ApiParams, Profile, Settings, load
 from components.prompts import Prompt
 from components.records import Completion, Example, Record, read_jsonl, read_record, write_jsonl, write_record
+from components.shots import OthersShots, Shots, shots_in
 from components.training.launch import once
 
 PROFILES = Path("params/profiles")
-BATCH, REQUESTS = 256, 32  # answers, and replies to other requests, between two looks at what they cost
+BATCH, REQUESTS = 256, 32  # answers, and replies to other requests, between two looks at what they cost, at most
+FIRST = 4  # answers that show what one costs, where there is a budget
 NO_GO = (
     "expected a teacher that is surely at least {least:.1f} points better than its pupil on dev (least_gain), found "
     "{taught:.1f} % against {known:.1f} % of {n:,}: {low:+.1f} to {high:+.1f} points"
 )
-TOO_DEAR = "expected answers of the teacher for at most ${most:g} (most_usd), found ${usd:.2f} after {n:,} of {all:,}"
+TOO_DEAR = "expected {all:,} answers of the teacher for at most ${most:g} (most_usd), found ${usd:.2f} after {n:,}"
 log = logging.getLogger(__name__)
 
 
@@ -64,6 +66,8 @@ class ApiTeacher(ApiParams):
 Teacher = Annotated[RungTeacher | ProfileTeacher | ApiTeacher, Field(discriminator="kind")]
 Reply = Callable[[Opened, Sequence[str]], list[Completion]]
 """What an opened teacher says to those that wait, by their keys, in order."""
+Useful = Callable[[Completion], bool]
+"""Whether a reply is what was asked for."""
 
 
 class Spent(Record):
@@ -146,7 +150,7 @@ class TeacherSession:
 
         Raises:
             EngineError: Nothing is answered.
-            TrainingError: The answers cost more than `most_usd`.
+            TrainingError: `most_usd` does not suffice for all of them.
         """
         keys = [question(example) for example in examples]
         by_key = {key: example.model_copy(update={"id": key}) for key, example in zip(keys, examples, strict=True)}
@@ -159,12 +163,14 @@ class TeacherSession:
             done[key].model_copy(update={"example_id": example.id}) for key, example in zip(keys, examples, strict=True)
         ]
 
-    def ask(self, requests: Sequence[ChatRequest], sampling: Sampling) -> list[Completion]:
-        """One reply to each of other requests, in order; counted and remembered as answers are.
+    def ask(self, requests: Sequence[ChatRequest], sampling: Sampling, useful: Useful) -> list[Completion]:
+        """One reply to each of other requests, in order; counted as answers are, and remembered where it is useful.
+
+        Where none of a first batch is useful, nobody else is asked, and there are fewer replies.
 
         Raises:
             EngineError: Nothing is answered.
-            TrainingError: The replies cost more than `most_usd`.
+            TrainingError: `most_usd` does not suffice for all of them.
         """
         parts = [sampling.model_dump_json(), *(_remembered_as(request) for request in requests)]
         name = hashlib.sha256("\n".join((self._identity, *parts)).encode()).hexdigest()[:16]
@@ -173,21 +179,56 @@ class TeacherSession:
         def reply(opened: Opened, waiting: Sequence[str]) -> list[Completion]:
             return opened.engine.generate([by_key[key] for key in waiting], sampling)
 
-        done = once(lambda: self._known(name, list(by_key), REQUESTS, reply))
-        return [done[key] for key in by_key]
+        done = once(lambda: self._known(name, list(by_key), REQUESTS, reply, useful))
+        return [done[key] for key in by_key if key in done]
 
-    def _known(self, name: str, keys: Sequence[str], batch: int, reply: Reply) -> dict[str, Completion]:
-        """Completions by key: those on file under a name, and new ones, as long as the budget allows."""
-        path = self.job.work.parent / f"taught-{name}.jsonl"
-        kept = read_jsonl(path, Completion) if path.is_file() else []
-        done = {answer.example_id: answer for answer in kept if answer.error is None}
-        waiting = list(dict.fromkeys(key for key in keys if key not in done))
+    def _known(
+        self, name: str, keys: Sequence[str], batch: int, reply: Reply, useful: Useful | None = None
+    ) -> dict[str, Completion]:
+        """Completions by key: those on file under a name, and new ones, as long as the budget allows.
+
+        Failures and what is not `useful` are asked for again by the next attempt.
+        """
+        path, wanted = self.job.work.parent / f"taught-{name}.jsonl", list(dict.fromkeys(keys))
+
+        def keeps(answer: Completion) -> bool:
+            return answer.error is None and (useful is None or useful(answer))
+
+        on_file = read_jsonl(path, Completion) if path.is_file() else []
+        done = {answer.example_id: answer for answer in on_file if keeps(answer)}
+        waiting = [key for key in wanted if key not in done]
         self.bill.remembered += len(keys) - len(waiting)
-        for at in range(0, len(waiting), batch):
-            self._hold(at, len(waiting))
-            done |= {answer.example_id: answer for answer in self._asked(waiting[at : at + batch], reply)}
-            write_jsonl(path, [answer for answer in done.values() if answer.error is None])
+        at, answered, before = 0, 0, self.bill.usd
+        while at < len(waiting):
+            n = self._allowed(batch, (self.bill.usd - before) / answered if answered else None)
+            if n == 0:
+                raise self._too_dear(len(wanted) - len(waiting) + at, len(wanted))
+            answers = self._asked(waiting[at : at + n], reply)
+            at, answered = at + len(answers), answered + sum(answer.error is None for answer in answers)
+            done |= {answer.example_id: answer for answer in answers}
+            write_jsonl(path, kept := [answer for answer in done.values() if keeps(answer)])
+            if useful is not None and not kept:
+                break
+        if self._left is not None and self._left < 0:
+            raise self._too_dear(len(wanted) - len(waiting) + at, len(wanted))
         return done
+
+    @property
+    def _left(self) -> float | None:
+        """US dollars of the budget that are left; None where there is none, or answers cost nothing."""
+        if self.most_usd is None or self._paid_model is None:
+            return None
+        return round(self.most_usd - self.bill.usd, 9)
+
+    def _allowed(self, batch: int, usd: float | None) -> int:
+        """How many may be asked next, if one costs so much: half of what the budget allows, since they differ."""
+        if self._left is None:
+            return batch
+        if self._left <= 0:
+            return 0
+        if usd is None:
+            return min(batch, FIRST)
+        return min(batch, (int(round(self._left / usd, 6)) + 1) // 2) if usd else batch
 
     def _asked(self, waiting: Sequence[str], reply: Reply) -> list[Completion]:
         """New completions; the bill is on file before they are, since they are paid for."""
@@ -207,10 +248,8 @@ class TeacherSession:
             price = self.job.prices.model(paid)
             account.usd += price.usd(account.input_tokens - before[0], account.output_tokens - before[1])
 
-    def _hold(self, n: int, total: int) -> None:
-        """Raises TrainingError if what was answered cost more than `most_usd`; called before more is asked."""
-        if self.most_usd is not None and self.bill.usd > self.most_usd:
-            raise TrainingError(TOO_DEAR.format(most=self.most_usd, usd=self.bill.usd, n=n, all=total))
+    def _too_dear(self, n: int, wanted: int) -> TrainingError:
+        return TrainingError(TOO_DEAR.format(all=wanted, most=self.most_usd, usd=self.bill.usd, n=n))
 
     @property
     def _paid_model(self) -> str | None:
@@ -230,6 +269,7 @@ class TeacherSession:
         if isinstance(self.teacher, RungTeacher) and taught is not None:
             api = job.profile.prompting
             parts += [folder_digest(taught.folder), str(api and api.model_dump_json()), job.workload.incumbent]
+            parts += [OthersShots.__name__] if shots_in(taught.folder) else []
         if isinstance(self.teacher, ProfileTeacher):
             profile = _profile(self.teacher)
             parts += [profile.engine.model_dump_json(), folder_digest(_folder(profile))]
@@ -305,9 +345,15 @@ def _folder(profile: Profile) -> Path:
 def _rung(job: Job, teacher: RungTeacher) -> Opened:
     assert job.teacher is not None, "expected a rung that teaches, found none"
     if teacher.prompt is None or job.teacher.makes != "model":
-        return open_artifact(job.teacher, job.workload, job.profile, job.columns)
+        taught = open_artifact(job.teacher, job.workload, job.profile, job.columns)
+        return replace(taught, prompt=taught.prompt and _showing_others(taught.prompt))
     engine = open_engine(job.profile.engine, job.teacher.folder, job.profile.model.precision)
     return over(engine, job.written_prompt(teacher.prompt), job.workload, job.profile)
+
+
+def _showing_others(prompt: Prompt) -> Prompt:
+    """A prompt whose shots do not answer what it asks: its answers are remembered by input and judge demonstrations."""
+    return replace(prompt, shots=OthersShots(**dict(prompt.shots))) if isinstance(prompt.shots, Shots) else prompt
 
 
 def require_better(session: TeacherSession, examples: int, least_gain: float) -> None:

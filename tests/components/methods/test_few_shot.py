@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.errors import TrainingError
+from components.errors import EngineError, TrainingError
 from components.methods.contract import prompted
 from components.methods.few_shot import FewShotParams, bank_of
 from components.methods.searching import split_dev
@@ -21,7 +21,7 @@ from components.stages.run import Run
 from components.stages.rungs import job_of, rung
 from components.tracking import NullTracker
 from tests.components.methods.conftest import Speaker, Turns
-from tests.components.stages.conftest import right
+from tests.components.stages.conftest import Notes, right
 
 Climbing = Callable[..., Run]
 
@@ -59,6 +59,14 @@ def test_an_example_is_never_shown_to_itself() -> None:
     made = shots("the parcel is late", "pay me back", "hello there", shown=1)
     assert [each.id for each in made.of(asked("the parcel is late", "S0"))] != ["S0"]
     assert len(made.of(asked("the parcel is late", "S0"))) == 1
+
+
+def test_a_request_is_shown_what_people_answered_to_the_same_one() -> None:
+    assert [each.id for each in shots("the parcel is late", "pay me back", shown=1).of(asked("pay me back"))] == ["S1"]
+
+
+def test_of_texts_of_one_character_the_first_are_shown() -> None:
+    assert [each.id for each in shots("5", "1", "3").of(asked("1"))] == ["S1", "S0"]
 
 
 def test_shots_that_would_be_too_long_are_left_out_whole() -> None:
@@ -154,6 +162,26 @@ def test_greedy_takes_examples_while_each_raises_the_score(climbing: Climbing, s
     assert sorted(kinds) == sorted({each.input["text"].rpartition(" ")[0] for each in choosing})
     made, known = run.rung("shown"), [each.input["text"].rpartition(" ")[0] in kinds for each in held_out]
     assert (made.dev_score, made.dev_examples) == (pytest.approx(sum(known) / 6), 6)
+
+
+def test_an_interrupted_search_pays_for_no_answer_twice(climbing: Climbing, speaker: Speaker) -> None:
+    run, answered, away = ready(climbing, speaker, chosen="greedy", shown=6), list[str](), [6]
+
+    def says(turns: Turns) -> str:
+        speaker.status = 400 if len(turns) in away else 200  # with the second example that is shown
+        if speaker.status == 200:
+            answered.append(str(turns))
+        return imitating(turns)
+
+    speaker.says = says
+    with pytest.raises(EngineError):
+        rung(run, NullTracker(), "shown")
+    before = len(answered)
+    away.clear()
+    rung(run, notes := Notes(), "shown")
+    assert len(answered) == len({*answered}) > before > 12
+    assert notes.numbers["train/calls"] == len(answered)
+    assert spent_usd(run, "shown") == {"answers": pytest.approx(0.00028 * (12 + len(answered)))}
 
 
 def test_greedy_keeps_the_prompt_as_it_is_where_examples_do_not_help(climbing: Climbing, speaker: Speaker) -> None:

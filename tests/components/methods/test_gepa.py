@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import gepa
 import pytest
 
 from components.errors import ConfigError, EngineError, ScorerError, TrainingError
@@ -125,6 +126,69 @@ def test_an_interrupted_search_goes_on_and_pays_nothing_twice(
     again = [turns for turns in speaker.asked[before:] if turns[0]["content"] == "Sort."]
     assert not [turns for turns in again if turns[-1]["content"] in compared]
     assert run.rung("searched").dev_score == 1.0
+
+
+def test_candidates_are_compared_on_answers_to_the_examples_that_no_reflection_read(
+    search: Callable[..., Run], speaker: Speaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, compared = search(), list[dict[str, float]]()
+    parts = parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL))
+    reflecting, comparing = ({each.input["text"] for each in part} for part in (parts.reflecting, parts.comparing))
+    optimize: Any = gepa.optimize
+
+    def noting(**settings: Any) -> Any:
+        result = optimize(**settings)
+        scores = zip(result.candidates, result.val_aggregate_scores, strict=True)
+        compared.append({candidate["system"]: score for candidate, score in scores})
+        return result
+
+    monkeypatch.setattr(gepa, "optimize", noting)
+    speaker.says = lambda turns: (
+        right(turns[-1]["content"])
+        if turns[0]["content"] == BETTER and turns[-1]["content"] in reflecting
+        else "I see."
+    )
+    rung(run, NullTracker(), "searched")
+    assert compared == [{"Sort.": 0.0, BETTER: 0.0}]
+    answered = {turns[-1]["content"] for turns in speaker.asked if turns[0]["content"] == BETTER}
+    assert comparing <= answered
+
+
+def test_a_search_that_is_interrupted_in_its_last_comparison_pays_for_it_once(
+    search: Callable[..., Run], speaker: Speaker
+) -> None:
+    run, away = search(max_calls=36), [True]
+    held_out = {
+        each.input["text"] for each in parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL)).held_out
+    }
+    answered = list[tuple[str, str]]()
+
+    def says(turns: Turns) -> str:
+        system, asked = turns[0]["content"], turns[-1]["content"]
+        speaker.status = 400 if away and system == BETTER and asked in held_out else 200
+        if speaker.status == 200:
+            answered.append((system, asked))
+        return right(asked) if system == BETTER else "I see."
+
+    speaker.says = says
+    for _ in range(3):
+        with pytest.raises(EngineError):
+            rung(run, NullTracker(), "searched")
+    away.clear()
+    rung(run, notes := Notes(), "searched")
+    assert len(answered) == len({*answered}) == notes.numbers["train/calls"] <= 36
+    assert held_out <= {asked for system, asked in answered if system == "Sort."}
+
+
+def test_a_budget_in_dollars_that_allows_no_proposal_is_refused_after_a_few_answers(
+    search: Callable[..., Run], speaker: Speaker, reflector: Speaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.methods.gepa.FIRST", 2)
+    run = search(most_usd=0.001)
+    for _ in range(2):
+        with pytest.raises(TrainingError, match=r"at least \$0.00\d+ \(most_usd\) for one proposal .* found \$0.001"):
+            rung(run, NullTracker(), "searched")
+    assert (len(speaker.asked), len(reflector.asked)) == (2, 0)
 
 
 def test_a_budget_in_dollars_ends_the_search(search: Callable[..., Run], speaker: Speaker, reflector: Speaker) -> None:

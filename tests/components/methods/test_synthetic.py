@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 
 from components.data.novelty import THEMSELVES, resembled
+from components.engines import ChatRequest, Sampling
 from components.errors import ConfigError, TrainingError
 from components.methods import Job, method_of
-from components.methods.invented import thin
+from components.methods.invented import thin, written
 from components.methods.synthetic import added
-from components.methods.teachers import Bill
-from components.records import Example
+from components.methods.teachers import Bill, RungTeacher, TeacherSession, Useful
+from components.records import Completion, Example
 from components.tracking import NullTracker
 from tests.components.methods.small import Item, address, example, job, serving, settings, workload
-from tests.components.methods.test_teacher_answers import PRICES, api, right
+from tests.components.methods.test_teacher_answers import PRICES, api, asking, right
 
 
 def generate(n: int, seed: int) -> Iterator[Item]:
@@ -74,6 +75,13 @@ def test_new_examples_are_of_the_slice_unlike_every_split_and_not_in_doubt(tmp_p
     assert {each.id.partition("-")[0] for each in new} == {"synthetic"}
 
 
+def test_new_examples_that_are_too_long_are_left_out_and_counted(tmp_path: Path) -> None:
+    new, counts = made(generated(tmp_path), max_tokens=32)  # every prompt has more
+    assert new == []
+    assert counts["too_long"] > 0
+    assert counts["made"] == sum(n for name, n in counts.items() if name != "made")
+
+
 def test_what_drifted_is_named(tmp_path: Path) -> None:
     new, _ = made(generated(tmp_path), thin_share=0.0, slices={"channel": ["mail"]})
     assert {each.slices["channel"] for each in new} == {"mail"}
@@ -117,6 +125,53 @@ def test_a_teacher_writes_inputs_and_answers_them(tmp_path: Path) -> None:
     assert [each.demonstration for each in new] == [example(number).reference for number in numbers(new)]
     assert (counts["made"], counts["like_train"]) == (8, 1)
     assert (bill.asked, bill.usd) == (1 + 9, pytest.approx(10 * 0.02))
+
+
+def test_long_inputs_are_asked_for_fewer_at_once_and_with_more_tokens(tmp_path: Path) -> None:
+    long = [each.model_copy(update={"input": {"text": "a long complaint " * 100}}) for each in map(example, range(40))]
+    with serving(lambda body, asked: "I see.") as server:
+        of = job(tmp_path, prices=PRICES, train=long)
+        counts = Counter[str]()
+        written(of, asking(of, api(address(server))), [("channel", "chat")], 8, counts)
+    assert counts == {"malformed_replies": 2}
+    # 1,700 characters are at most 850 tokens, of which four are 3,400
+    asked = server.seen[0]
+    assert "with 4 objects" in asked["messages"][0]["content"]
+    limit = asked.get("max_tokens") or asked["max_completion_tokens"]
+    assert (len(server.seen), limit // 100) == (2, 34)
+    assert asked["response_format"]["json_schema"]["schema"]["properties"]["inputs"]["maxItems"] == 4
+
+
+def test_replies_without_inputs_are_counted_by_why_they_have_none(tmp_path: Path) -> None:
+    whole = Completion.of_text("write-0", json.dumps({"inputs": [{"text": "pay me back"}]}))
+    cut = whole.model_copy(update={"text": '{"inputs": [{"te', "finish_reason": "length"})
+    failed = whole.model_copy(update={"text": "", "finish_reason": "error", "error": "refused"})
+
+    class Told(TeacherSession):
+        def ask(self, requests: Sequence[ChatRequest], sampling: Sampling, useful: Useful) -> list[Completion]:
+            replies = [whole, cut, failed, cut]
+            assert [useful(reply) for reply in replies] == [True, False, False, False]
+            return replies
+
+        def answer(self, examples: Sequence[Example]) -> list[Completion]:
+            return [Completion.of_text(each.id, example(0).reference) for each in examples]
+
+    of, counts = job(tmp_path), Counter[str]()
+    made = written(of, Told(of, RungTeacher(rung="one")), [("channel", "chat")], 40, counts)
+    assert ([each.input["text"] for each in made], counts) == (
+        ["pay me back"],
+        {"cut_replies": 2, "failed_replies": 1},
+    )
+
+
+def test_malformed_replies_are_named_and_asked_for_again(tmp_path: Path) -> None:
+    with serving(lambda body, asked: '{"inputs": [{"te') as server:
+        of = generated(tmp_path, prices=PRICES)
+        params = settings("synthetic", source="teacher", teacher=api(address(server)), examples=500, thin_share=0.2)
+        for attempt in (1, 2):
+            with pytest.raises(TrainingError, match="found none: malformed replies 32, made 0"):
+                method_of("synthetic").make(of, params, NullTracker())
+            assert len(server.seen) == 32 * attempt  # of 50: the first batch gave nothing
 
 
 def test_a_model_is_trained_on_old_and_new_examples(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ from components.methods import Job, Made, method_of, teachers
 from components.methods.teacher_answers import TeacherAnswersParams, accepted
 from components.methods.teachers import Teacher, TeacherSession, require_better
 from components.opening import Artifact
+from components.params import ApiParams
 from components.records import Completion, Message, write_jsonl
+from components.shots import Shot, Shots, keep_shots
 from components.tracking import NullTracker
 from tests.components.methods.small import (
     OUTPUT,
@@ -92,6 +94,25 @@ def test_a_teacher_behind_an_api_is_asked_with_its_own_prompt_and_paid_once(tmp_
     assert (made.paid_usd, made.metrics["teacher_usd"]) == (pytest.approx(0.8), pytest.approx(0.8))
 
 
+@pytest.mark.parametrize("chosen", ["first", "similar"])
+def test_a_teacher_is_shown_no_answer_to_what_it_is_asked(tmp_path: Path, chosen: Any) -> None:
+    train = [example(number) for number in range(40)]
+    train[1] = train[1].model_copy(update={"input": train[0].input})  # in no bank, and its answer is the same one
+    bank = tuple(Shot(id=each.id, input=each.input, answer=each.demonstration) for each in train if each.id[-1] != "1")
+    few = tmp_path / "few"
+    few.mkdir()
+    (few / "prompt.md").write_text("Sort.\n---user---\n{text}\n", encoding="utf-8")
+    with serving(right) as server:
+        known = profile(prompting=ApiParams(base_url=address(server), key_variable=None, max_retries=0))
+        of = job(tmp_path, train=train, teacher=Artifact("prompt", few, "short"), profile=known, prices=PRICES,
+                 workload=workload(incumbent="wise"))  # fmt: skip
+        keep_shots(few, Shots(chosen=chosen, shown=2, most_characters=1000, bank=bank))
+        asking(of, {"kind": "rung", "rung": "few"}).answer([train[1], *train])
+    said = [[turn["content"] for turn in body["messages"] if turn["role"] == "user"] for body in server.seen]
+    assert [len(asked) for asked in said] == [3] * 39
+    assert not [asked for asked in said if asked[-1] in asked[:-1]]
+
+
 def test_other_settings_ask_for_new_answers(tmp_path: Path) -> None:
     with serving(right) as server:
         of = job(tmp_path, prices=PRICES)
@@ -116,50 +137,70 @@ def test_failed_answers_are_asked_for_again_and_never_trained_on(tmp_path: Path)
     assert [each.id for each in accepted(of, of.train, answers, "schema")] == [each.id for each in of.train[1::2]]
 
 
-def test_a_budget_ends_the_asking_and_what_was_paid_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teachers, "BATCH", 10)
+def test_a_budget_ends_the_asking_and_what_was_paid_is_kept(tmp_path: Path) -> None:
     with serving(right) as server:
         of = job(tmp_path, prices=PRICES)
-        with pytest.raises(TrainingError, match=r"at most \$0.3 \(most_usd\), found \$0.40 after 20 of 40"):
+        with pytest.raises(TrainingError, match=r"40 answers .* at most \$0.3 \(most_usd\), found \$0.30 after 15"):
             asking(of, api(address(server)), most_usd=0.3).answer(of.train)
         rest = asking(of, api(address(server)))
         rest.answer(of.train)
-    assert (rest.bill.remembered, rest.bill.asked) == (20, 20 + 20)
+    assert (rest.bill.remembered, rest.bill.asked) == (15, 15 + 25)
 
 
-def test_a_budget_holds_over_all_attempts_at_a_rung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teachers, "BATCH", 10)
+@pytest.mark.parametrize(("most", "answers", "asked"), [(0.0, 40, 0), (0.1, 40, 5), (0.07, 4, 4), (0.01, 40, 4)])
+def test_no_more_than_a_few_answers_are_paid_for_beyond_a_small_budget(
+    tmp_path: Path, most: float, answers: int, asked: int
+) -> None:
     with serving(right) as server:
         of = job(tmp_path, prices=PRICES)
-        with pytest.raises(TrainingError, match=r"found \$0.40 after 20 of 40"):
-            asking(of, api(address(server)), most_usd=0.3).answer(of.train)
-        with pytest.raises(TrainingError, match=r"at most \$0.3 \(most_usd\), found \$0.40 after 0 of 20"):
-            asking(of, api(address(server)), most_usd=0.3).answer(of.train)
-        assert len(server.seen) == 20
+        session = asking(of, api(address(server)), most_usd=most)
+        with pytest.raises(TrainingError, match=rf"expected {answers} answers .* found \$\d.\d\d after {asked}$"):
+            session.answer(of.train[:answers])
+    assert len(server.seen) == session.bill.asked == asked
+
+
+def test_a_budget_that_suffices_is_spent_on_all_answers(tmp_path: Path) -> None:
+    with serving(right) as server:
+        of = job(tmp_path, prices=PRICES)
+        assert len(asking(of, api(address(server)), most_usd=0.8).answer(of.train)) == len(server.seen) == 40
+    free = by_classifier(tmp_path / "free")
+    assert len(asking(free, {"kind": "rung", "rung": "wise"}, most_usd=0.0).answer(free.train)) == 40
+
+
+def test_a_budget_holds_over_all_attempts_at_a_rung(tmp_path: Path) -> None:
+    with serving(right) as server:
+        of = job(tmp_path, prices=PRICES)
+        for _ in range(2):
+            with pytest.raises(TrainingError, match=r"at most \$0.3 \(most_usd\), found \$0.30 after 15"):
+                asking(of, api(address(server)), most_usd=0.3).answer(of.train)
+        assert len(server.seen) == 15
         more = asking(of, api(address(server)), most_usd=1.0)
         more.answer(of.train)
     assert more.bill.usd == pytest.approx(0.8)
 
 
-@pytest.mark.parametrize(("changes", "waiting"), [({}, 20), ({"timeout_s": 77.0}, 40)])
+@pytest.mark.parametrize(("changes", "known"), [({}, 15), ({"timeout_s": 77.0}, 0)])
 def test_a_budget_holds_when_the_work_folder_is_removed_or_the_teacher_gets_other_settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], waiting: int
+    tmp_path: Path, changes: dict[str, Any], known: int
 ) -> None:
-    monkeypatch.setattr(teachers, "BATCH", 10)
     with serving(right) as server:
         of = job(tmp_path, prices=PRICES)
-        with pytest.raises(TrainingError, match=r"found \$0.40 after 20 of 40"):
+        with pytest.raises(TrainingError, match=r"found \$0.30 after 15"):
             asking(of, api(address(server)), most_usd=0.3).answer(of.train)
         if not changes:
             shutil.rmtree(of.work, ignore_errors=True)
-        with pytest.raises(TrainingError, match=rf"at most \$0.3 \(most_usd\), found \$0.40 after 0 of {waiting}"):
+        with pytest.raises(TrainingError, match=rf"at most \$0.3 \(most_usd\), found \$0.30 after {known}$"):
             asking(of, api(address(server), **changes), most_usd=0.3).answer(of.train)
-        assert len(server.seen) == 20
+        assert len(server.seen) == 15
         more = asking(of, api(address(server), **changes), most_usd=2.0)
         more.answer(of.train)
-    # 20 answers and those that waited, of 2 cents each
+    # 15 answers and those that waited, of 2 cents each
     made = more.bill.added_to(Made(seconds=1.0, dev_score=1.0, dev_examples=1))
-    assert (more.bill.asked, made.paid_usd) == (20 + waiting, pytest.approx(0.4 + 0.02 * waiting))
+    assert (more.bill.asked, made.paid_usd) == (15 + 40 - known, pytest.approx(0.3 + 0.02 * (40 - known)))
+
+
+def given(reply: Completion) -> bool:
+    return bool(reply.text)
 
 
 def test_other_requests_are_held_to_the_budget_too_and_failed_replies_are_asked_for_again(
@@ -174,14 +215,36 @@ def test_other_requests_are_held_to_the_budget_too_and_failed_replies_are_asked_
 
     with serving(some) as server:
         of = job(tmp_path, prices=PRICES)
-        with pytest.raises(TrainingError, match=r"at most \$0.03 \(most_usd\), found \$0.06 after 4 of 5"):
-            asking(of, api(address(server)), most_usd=0.03).ask(requests, sampling)
+        with pytest.raises(TrainingError, match=r"5 answers .* at most \$0.05 \(most_usd\), found \$0.04 after 3"):
+            asking(of, api(address(server)), most_usd=0.05).ask(requests, sampling, given)
         server.answer = right
         rest = asking(of, api(address(server)))
-        replies = rest.ask(requests, sampling)
+        replies = rest.ask(requests, sampling, given)
     assert [reply.example_id for reply in replies] == [request.example_id for request in requests]
     assert [reply.text for reply in replies] == [example(n).reference for n in range(5)]
-    assert (rest.bill.remembered, rest.bill.asked, len(server.seen)) == (3, 4 + 2, 6)
+    assert (rest.bill.remembered, rest.bill.asked, len(server.seen)) == (2, 3 + 3, 6)
+
+
+def test_replies_of_no_use_are_asked_for_again_and_a_first_batch_of_them_ends_the_asking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teachers, "REQUESTS", 2)
+    requests = [ChatRequest(f"write-{n}", [Message(role="user", content=f"Write of {n:03}")]) for n in range(5)]
+    sampling = Sampling(temperature=1.0, seed=7, max_new_tokens=16)
+
+    def useful(reply: Completion) -> bool:
+        return reply.text.startswith("{")
+
+    with serving(lambda body, asked: "I see.") as server:
+        of = job(tmp_path, prices=PRICES)
+        assert [reply.text for reply in asking(of, api(address(server))).ask(requests, sampling, useful)] == [
+            "I see.",
+            "I see.",
+        ]
+        server.answer = right
+        replies = asking(of, api(address(server))).ask(requests, sampling, useful)
+    assert [reply.text for reply in replies] == [example(n).reference for n in range(5)]
+    assert len(server.seen) == 2 + 5
 
 
 def test_replies_that_earlier_versions_remembered_are_read(tmp_path: Path) -> None:
@@ -189,11 +252,11 @@ def test_replies_that_earlier_versions_remembered_are_read(tmp_path: Path) -> No
     sampling = Sampling(temperature=1.0, seed=7, max_new_tokens=16)
     with serving(right) as server:
         of = job(tmp_path, prices=PRICES)
-        asking(of, api(address(server))).ask(requests, sampling)
+        asking(of, api(address(server))).ask(requests, sampling, given)
         (path,) = of.work.parent.glob("taught-*.jsonl")
         failed = Completion.of_text("write-0", "").model_copy(update={"error": "away", "finish_reason": "error"})
         write_jsonl(path, [failed])  # as they were kept whether they had failed or not
-        assert asking(of, api(address(server))).ask(requests, sampling)[0].text == example(0).reference
+        assert asking(of, api(address(server))).ask(requests, sampling, given)[0].text == example(0).reference
     assert len(server.seen) == 2
 
 
@@ -267,13 +330,12 @@ def test_a_prompt_that_teaches_is_paid_where_an_api_answers_it(tmp_path: Path) -
             tmp_path, prices=PRICES, profile=asked, workload=workload(incumbent="wise"),
             teacher=Artifact("prompt", tmp_path / "wise", "long"),
         )  # fmt: skip
-        session = asking(of, {"kind": "rung", "rung": "prompts"}, most_usd=0.1)
-        session.answer(of.train[:10])
-        with pytest.raises(TrainingError, match=r"at most \$0.1 \(most_usd\), found \$0.20 after 0 of 30"):
+        session = asking(of, {"kind": "rung", "rung": "prompts"}, most_usd=0.09)
+        with pytest.raises(TrainingError, match=r"at most \$0.09 \(most_usd\), found \$0.08 after 4$"):
             session.answer(of.train)
     assert {body["messages"][0]["content"] for body in server.seen} == {"Sort well."}
-    # 10 answers of 100 tokens at 100 and 10 at 1,000 dollars a million
-    assert session.bill.usd == pytest.approx(0.2)
+    # 4 answers of 100 tokens at 100 and 10 at 1,000 dollars a million
+    assert session.bill.usd == pytest.approx(0.08)
 
 
 def test_the_scorer_keeps_what_it_passes_and_the_schema_what_obeys_it(tmp_path: Path) -> None:
