@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,9 @@ REQUIRED_FILES = ("config.json", "tokenizer.json")
 # processor time; with 128 in both a server's memory is constant, and its answers take as long as before.
 KEPT_KERNELS = "128"
 KERNELS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+# While transformers loads a model it replaces methods of its classes, and puts back what it found: of two loads that
+# overlap the second would put back the first one's replacements, for good.
+_LOADING = threading.Lock()
 
 
 def folder_digest(folder: Path) -> str:
@@ -43,20 +47,23 @@ def folder_digest(folder: Path) -> str:
 def open_model(folder: Path) -> tuple[Any, Any]:
     """Load (model, tokenizer) from a folder, the model in evaluation mode and in the precision its config names.
 
+    Threads may call it at once; they wait for each other.
+
     Raises:
         EngineError: The folder, a file or a weight is missing or unreadable, or tokenizer and embeddings differ in
             size. Weights are never filled in at random.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     check_files(folder)
     for name in KERNELS:
         os.environ.setdefault(name, KEPT_KERNELS)  # read when the first kernel is built
-    try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    except Exception as error:  # transformers raises a dozen kinds, each the folder's fault
-        raise EngineError(f"expected a model that transformers loads, found {_brief(error)} ({folder})") from error
+    with _LOADING:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        try:
+            loaded: Any = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        except Exception as error:  # transformers raises a dozen kinds, each the folder's fault
+            raise EngineError(f"expected a model that transformers loads, found {_brief(error)} ({folder})") from error
     model, report = loaded
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if keys := sorted(map(str, report[kind])):
@@ -67,6 +74,30 @@ def open_model(folder: Path) -> tuple[Any, Any]:
     if len(tokenizer) > rows:
         raise EngineError(f"expected a vocabulary of at most {rows:,} tokens, found {len(tokenizer):,} ({folder})")
     return model.eval(), tokenizer
+
+
+def context_of(config: Any) -> int | None:
+    """The most tokens that a model reads together; None where its config names no limit.
+
+    With LongRoPE the limit is the original context: one token more, and all positions are encoded in another way, those
+    that are in a cache and those of shorter texts in the same batch too.
+    """
+    text = config.get_text_config(decoder=True)
+    most: int | None = getattr(text, "max_position_embeddings", None)
+    rope: Mapping[str, Any] = getattr(text, "rope_parameters", None) or {}
+    if most is None or rope.get("rope_type") != "longrope":
+        return most
+    return min(most, rope["original_max_position_embeddings"])
+
+
+def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    """The tokens that end an answer: those that the model's generation settings name, and the tokenizer's.
+
+    The tokenizer's is what trainings teach and vLLM stops at; the settings of a base need not name it.
+    """
+    named = model.generation_config.eos_token_id
+    known = [*(named if isinstance(named, list) else [named]), tokenizer.eos_token_id]
+    return frozenset(token for token in known if token is not None)
 
 
 def model_folder(name: str, template: Mapping[str, Any] = MappingProxyType({})) -> Path:

@@ -30,6 +30,7 @@ def test_damaged_files_are_read_refused_or_set_aside(files: Files) -> None:
 @pytest.mark.parametrize("content", NO_OBJECTS)
 def test_a_mark_that_names_no_training_is_somebody_elses(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "identity.json").write_bytes(content)
+    (tmp_path / "checkpoint-10").mkdir()
     with pytest.raises(TrainingError, match="expected checkpoints of these settings"):
         claim(tmp_path, "0123")
 

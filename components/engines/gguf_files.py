@@ -19,10 +19,10 @@ import numpy as np
 
 from components.engines.constraint import Vocabulary
 from components.errors import EngineError
-from components.models import check_files, folder_digest, open_model
+from components.models import check_files, end_tokens, folder_digest, open_model
 
 FILES = Path("state/gguf")
-FORM = 2  # of the files: part of their folders' names, so that those of an earlier form are made anew
+FORM = 3  # of the files: part of their folders' names, so that those of an earlier form are made anew
 MODEL, FACTS = "model.gguf", "facts.json"
 SPARE_TOKENS = 512  # of context beyond the model's, so that this engine's limit holds and not llama.cpp's
 KNOWN_LAYERS = {"full_attention", "conv"}
@@ -75,9 +75,7 @@ def _convert(folder: Path, weights: Weights, out: Path) -> None:
     model, tokenizer = open_model(folder)
     config = model.config.get_text_config(decoder=True)
     _check(config, folder)
-    named = model.generation_config.eos_token_id
-    named = tokenizer.eos_token_id if named is None else named
-    ends = sorted(named if isinstance(named, list) else [] if named is None else [named])
+    ends = sorted(end_tokens(model, tokenizer))
     if len(ends) > len(END_KEYS):
         raise EngineError(f"expected at most {len(END_KEYS)} tokens that end an answer, found {len(ends)} ({folder})")
     tensors = dict(_tensors(model, config))

@@ -8,7 +8,7 @@ Of a model's own generation settings only the end tokens are used: top-k and pen
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -28,13 +28,14 @@ from components.engines.chat import Chat, too_long
 from components.engines.constraint import Grammar, Vocabulary
 from components.engines.conversations import Conversations
 from components.engines.decoding import Chooser, Finished, Row, decode
+from components.engines.ending import Ending
 from components.engines.planning import plan_batches, plan_reads
 from components.engines.prefill import Prefix, common_prefix, read_prefix, read_prompts
 from components.engines.streaming import token_listener
 from components.engines.thinking import AnswerFilter, answer_of
 from components.engines.turns import Turns
 from components.errors import EngineError, UnreachableError
-from components.models import computes_bf16, open_model
+from components.models import computes_bf16, context_of, end_tokens, open_model
 from components.params import Precision
 from components.records import Completion, Usage
 
@@ -42,20 +43,22 @@ KNOWN_LAYERS = {"full_attention", "conv"}
 # On CPUs each product in bfloat16 has a fixed cost of 30 to 50 µs. For few rows of a narrow model float32 is faster:
 # one answer takes 0.8 of the time, two take 0.85; four take longer.
 NARROW, FEW = 512, 2
+TRIED = 16  # tokens of the shared prefix that a model is tried with
+MOST_OFF = 0.05  # of the spread of logits: rounding in float32 puts them off by 1e-5, other computations by a third
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One completion to compute: its index among the answers, its prompt, what its random numbers depend on.
 
-    `on_text` is called with its text as it is written.
+    `ending` gets its text as it is written, and may end it.
     """
 
     place: int
     name: str
     sample: int
     tokens: list[int]
-    on_text: Callable[[str], None] | None = None
+    ending: Ending | None = None
     limit: int | None = None  # of new tokens, where lower than the sampling's
 
 
@@ -102,9 +105,10 @@ class TransformersEngine:
         self.model, self.tokenizer, self.batch_tokens = model, tokenizer, batch_tokens
         self.chat = Chat(tokenizer)
         self.for_few_rows: TransformersEngine | None = None  # the same weights in float32, used where that is faster
-        self.ends = _end_tokens(model, tokenizer)
-        self.context: int = model.config.get_text_config(decoder=True).max_position_embeddings
+        self.ends = end_tokens(model, tokenizer)
+        self.context: int = context_of(model.config) or 0
         self._conversations = Conversations(Turns(tokenizer, self.ends, self.chat))
+        self._try()
 
     @property
     def calls_tools(self) -> bool:
@@ -172,7 +176,7 @@ class TransformersEngine:
                 if isinstance(tokens, str):
                     answers[place] = failed(request, tokens)
                 else:
-                    jobs.append(Job(place, request.example_id, sample, tokens, listeners.get(place)))
+                    jobs.append(Job(place, request.example_id, sample, tokens, Ending(request, listeners.get(place))))
         with tqdm(total=total, initial=total - len(jobs), desc="completions", unit="answer") as bar:
             for drawn in self._draw(jobs, sampling):
                 answer = self._completion(drawn, sampling)
@@ -283,16 +287,45 @@ class TransformersEngine:
         batch = assemble(prefix, filled, layout, numbers, new_tokens)
         return batch, torch.cat([part.logits_RV for part in filled])[numbers]
 
+    def _try(self) -> None:
+        """Refuse a model whose next tokens in a batch are not those of its own forward pass.
+
+        In 16 bits only that its layers attend to the whole batch is tried: where experts are chosen, rounding is enough
+        to change logits.
+
+        Raises:
+            EngineError: They are not, or the model cannot be decoded in a batch at all.
+        """
+        size, device = self.model.get_input_embeddings().weight.shape[0], self.model.device
+        shared = [31 * at % size for at in range(1, TRIED + 1)]
+        rows = [[*shared, *(17 * at % size for at in range(own, 3 * own))] for own in (1, 2)]
+        found: str = self.model.config.model_type
+        try:
+            with _ready(self.model):
+                batch, first_RV = self._fill(read_prefix(self.model, shared), [row[:-1] for row in rows], 1)
+                with attention(self.model, ATTENTION):
+                    second_RV = batch.step(self.model, torch.tensor([row[-1] for row in rows], device=device))
+                right = batch.attended == len(batch.shared)
+                if right and self.model.dtype == torch.float32:
+                    right = _off(torch.stack((first_RV, second_RV), 1), _own_logits(self.model, rows)) <= MOST_OFF
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # models raise anything
+            found += f": {type(error).__name__}: {str(error)[:200]}"
+            raise EngineError(f"expected a model that can be decoded in batches, found {found}") from error
+        if not right:
+            raise EngineError(f"expected a model that answers in a batch as it does alone, found {found}")
+
     def _row(self, job: Job, sampling: Sampling) -> Row:
         """A job as decoding needs it."""
         most = sampling.max_new_tokens if job.limit is None else min(job.limit, sampling.max_new_tokens)
         limit = min(most, self.context - len(job.tokens))
-        on_text = job.on_text if self.tokenizer.is_fast else None  # slow tokenizers cannot be streamed
-        listener = None
-        if on_text is not None:
-            shown = AnswerFilter(on_text, thinking=self.chat.thinks_under(sampling))
+        listener, ending = None, job.ending
+        if ending is not None and ending.reads and self.tokenizer.is_fast:  # slow tokenizers cannot be streamed
+            shown = AnswerFilter(ending, thinking=self.chat.thinks_under(sampling))
             listener = token_listener(self.tokenizer, shown)
-        return Row(limit, job.name, job.sample, listener)
+        early = ending.reason if ending is not None and ending.watches else None
+        return Row(limit, job.name, job.sample, listener, early)
 
     def _prompts(self, requests: list[ChatRequest], sampling: Sampling) -> list[list[int] | str]:
         """Tokens of each request, or why there are none; with tools, remembered conversations keep their tokens."""
@@ -320,6 +353,19 @@ def _ready(model: Any) -> Generator[None]:
         yield
 
 
+def _own_logits(model: Any, rows: Sequence[list[int]]) -> Tensor:
+    """The model's logits behind each row's last two tokens [rows, 2, vocabulary], without cache or masks."""
+    padded = [row + [0] * (max(map(len, rows)) - len(row)) for row in rows]
+    logits_RTV = model(input_ids=torch.tensor(padded, device=model.device), use_cache=False).logits
+    return torch.stack([logits_RTV[at, len(row) - 2 : len(row)] for at, row in enumerate(rows)])
+
+
+def _off(logits_RSV: Tensor, own_RSV: Tensor) -> float:
+    """The largest distance of logits from the model's own, as a share of their spread."""
+    spread_RS = (own_RSV - own_RSV.mean(-1, keepdim=True)).norm(dim=-1)
+    return float(((logits_RSV - own_RSV).norm(dim=-1) / spread_RS).max())
+
+
 def _dtype(precision: Precision) -> torch.dtype:
     """The dtype that a model is served in."""
     half = precision == "bf16" or (precision == "auto" and computes_bf16())
@@ -331,15 +377,10 @@ def _check(model: Any, tokenizer: Any) -> None:
     from transformers.cache_utils import get_layer_types_and_kwargs
 
     where: str = model.config.name_or_path or type(model).__name__
+    if context_of(model.config) is None:
+        raise EngineError(f"expected max_position_embeddings in config.json, found none ({where})")
     kinds = set(get_layer_types_and_kwargs(model.config.get_text_config(decoder=True))[0])
     if unknown := sorted(kinds - KNOWN_LAYERS):
         raise EngineError(f"expected layers of {' or '.join(sorted(KNOWN_LAYERS))}, found {unknown[0]} ({where})")
     if tokenizer.chat_template is None:
         raise EngineError(f"expected a chat template in the tokenizer, found none ({where})")
-
-
-def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
-    """The tokens that end an answer: the generation settings', else the tokenizer's."""
-    named = model.generation_config.eos_token_id
-    named = tokenizer.eos_token_id if named is None else named
-    return frozenset(named if isinstance(named, list) else [] if named is None else [named])

@@ -64,6 +64,6 @@ class Method(Protocol):
         """Make the rung and write it to `job.out`.
 
         Raises:
-            GradusError: It cannot be made; then nothing is left behind.
+            GradusError: It cannot be made; `job.work` then keeps only what the same call would go on with.
         """
         ...

@@ -1,14 +1,17 @@
 """Batches of examples of similar length, and their padding.
 
-Padding is on the left, so that all answers of a batch end in the same column and logits are computed only for them.
+Padding is on the left, so that all answers of a batch end in the same column and logits are computed only for them. It
+would shift positions that are looked up in a table, so models with such are refused.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.data import Sampler
 
+from components.errors import TrainingError
 from components.training.encode import IGNORED
 
 WEIGHT = "weight"  # a row's key: a factor on its loss
@@ -47,6 +50,21 @@ class LengthSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
         return iter(length_batches(self._lengths, self._batch, generator))
+
+
+def refuse_shifted(model: Any) -> None:
+    """Refuse a model that looks up positions in a table by a token's column; subclasses of embeddings read the mask.
+
+    Raises:
+        TrainingError: It does, as GPT-2.
+    """
+    words = model.get_input_embeddings()
+    for name, part in model.named_modules():
+        if type(part) is nn.Embedding and part is not words:
+            raise TrainingError(
+                f"expected a model without a table of positions, which the padding of batches would shift, found "
+                f"{name} ({type(model).__name__})"
+            )
 
 
 def left_padded(rows: Sequence[Sequence[int]], filler: int) -> torch.Tensor:

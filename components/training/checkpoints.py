@@ -1,6 +1,7 @@
 """The work folder of a training, and the model folder that it produces.
 
-Decides from which checkpoint a killed training resumes, whose checkpoint it must be, and what a result folder contains.
+Decides from which checkpoint a killed training resumes, whose checkpoint it must be, what is left of one that failed,
+and what a result folder contains.
 A checkpoint is complete once its trainer state, which is written last, can be read.
 """
 
@@ -12,34 +13,48 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import TrainingError
-from components.models import open_model
+from components.models import end_tokens, open_model
+from components.training.launch import is_main
 
 IDENTITY = "identity.json"
 STATE = "trainer_state.json"
-# Copied from the base unchanged; its card and records are not the result's.
+GENERATION = "generation_config.json"
+# Copied from the base, whose end tokens may be completed; its card and records are not the result's.
 KEPT_FILES = (
-    "config.json", "generation_config.json", "chat_template.jinja", "chat_template.json", "tokenizer.json",
+    "config.json", GENERATION, "chat_template.jinja", "chat_template.json", "tokenizer.json",
     "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.json",
     "vocab.txt", "merges.txt",
 )  # fmt: skip
 
 
 def claim(work: Path, identity: str) -> None:
-    """Mark a work folder as this training's.
+    """Mark a work folder as this training's; where another made no checkpoint in it, that one's mark goes.
 
     Raises:
         TrainingError: The folder has checkpoints of other settings, data, scorers or starting models.
     """
     mark = work / IDENTITY
     owner = (_object(mark) or {}).get("identity", "no mark of a training") if mark.is_file() else None
-    if owner != identity and (owner is not None or any(work.glob("checkpoint-*"))):
+    if owner == identity:
+        return
+    if any(work.glob("checkpoint-*")):
         raise TrainingError(
             f"expected checkpoints of these settings, data, scorers and model ({identity}), found others ({owner}) in "
             f"{work}; remove the folder to start again"
         )
     work.mkdir(parents=True, exist_ok=True)
-    if owner is None:
+    if is_main():  # while the others read what it may have replaced
+        drop_other_best(work, set())
         write_json(mark, {"identity": identity})
+
+
+def abandon(work: Path) -> None:
+    """Remove mark, checkpoints and best weights of a training that would fail again; its main process does."""
+    if is_main():
+        (work / IDENTITY).unlink(missing_ok=True)
+        drop_other_best(work, set())
+        for checkpoint in work.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -95,25 +110,35 @@ def publish(base: Path, best: Path, out: Path) -> None:
     """
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    model = _trained_model(base, best)
+    model, tokenizer = _trained_model(base, best)
     _to_stored_precision(model, base)
     model.save_pretrained(part)
     for name in KEPT_FILES:
         if (base / name).is_file():
             shutil.copyfile(base / name, part / name)
+    _name_ends(part / GENERATION, end_tokens(model, tokenizer))
     if out.exists():
         shutil.rmtree(out)
     part.rename(out)
 
 
-def _trained_model(base: Path, best: Path) -> Any:
-    """The model from a `best` folder, which has all weights or an adapter of the base."""
+def _name_ends(settings: Path, ends: frozenset[int]) -> None:
+    """Name the tokens that end an answer in a file of generation settings, for whoever else serves the model."""
+    content = _object(settings) or {}
+    named = content.get("eos_token_id")
+    if not ends <= set(named if isinstance(named, list) else [named]):
+        settings.write_text(json.dumps({**content, "eos_token_id": sorted(ends)}, indent=2) + "\n", encoding="utf-8")
+
+
+def _trained_model(base: Path, best: Path) -> tuple[Any, Any]:
+    """(model, tokenizer) from a `best` folder, which has all weights or an adapter of the base."""
     if not (best / "adapter_config.json").is_file():
-        return open_model(best)[0]
+        return open_model(best)
     from peft import PeftModel
 
-    adapted: Any = PeftModel.from_pretrained(open_model(base)[0], str(best))
-    return adapted.merge_and_unload()
+    model, tokenizer = open_model(base)
+    adapted: Any = PeftModel.from_pretrained(model, str(best))
+    return adapted.merge_and_unload(), tokenizer
 
 
 def _to_stored_precision(model: Any, base: Path) -> None:

@@ -23,17 +23,19 @@ def log_likelihoods(
 
     Raises:
         EngineError: The folder is not a loadable model.
+        TrainingError: The model has a table of positions.
     """
     import torch
     from torch.nn.functional import cross_entropy
 
-    from components.training.batches import collate
+    from components.training.batches import collate, refuse_shifted
     from components.training.encode import IGNORED, Encoded
     from components.training.precision import Compute
 
     gc.collect()  # a trainer and its callbacks hold each other, and with them a trained model on the same GPU
     compute = Compute.choose(precision)
     model, tokenizer = open_model(folder)
+    refuse_shifted(model)
     device = compute.state().device
     model = model.to(device=device, dtype=torch.bfloat16 if compute.bf16 else torch.float32)
     prompts = encode_prompts(tokenizer, [prompt.messages(example) for example, _ in answers])

@@ -18,15 +18,19 @@ from components.models import computes_bf16
 
 
 def make_optimiser(model: nn.Module, learning_rate: float, weight_decay: float) -> "MuonWithAdamW":
-    """An optimiser for all trainable weights: Muon (Jordan 2024) for matrices except embeddings, AdamW for the rest.
+    """An optimiser for all trainable weights: Muon (Jordan 2024) for matrices of layers, AdamW for the rest.
 
+    Embeddings, of tokens or positions, and a model's output matrix are not matrices of layers.
     Muon's updates are scaled to AdamW's root mean square (Liu et al. 2025, arXiv 2502.16982), so that one learning rate
     suits both.
     """
-    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    matrices = [weight for name, weight in trained.items() if weight.ndim == 2 and "embed" not in name]
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    tables: list[Any] = [part for part in model.modules() if isinstance(part, nn.Embedding)]
+    tables += [getattr(model, find, lambda: None)() for find in ("get_input_embeddings", "get_output_embeddings")]
+    apart = {id(weight) for table in tables if table is not None for weight in table.parameters()}
+    matrices = [weight for weight in trained if weight.ndim == 2 and id(weight) not in apart]
     taken = {id(weight) for weight in matrices}
-    others = [weight for weight in trained.values() if id(weight) not in taken]
+    others = [weight for weight in trained if id(weight) not in taken]
     return MuonWithAdamW(
         Muon(matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.95), weight_decay=weight_decay),

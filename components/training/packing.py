@@ -1,24 +1,31 @@
 """Examples packed into rows of a fixed length, so that layers are compiled once for a single shape.
 
-Decides which examples share a row and how a row is laid out. An example attends only to its own tokens; only the short
-convolutions of some architectures reach across the boundary, by two tokens.
+Decides which examples share a row, how many rows make a step and a micro-batch, and how a row is laid out. An example
+attends only to its own tokens; only the short convolutions of some architectures reach across the boundary, by two
+tokens.
 """
 
+import logging
+import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from components.errors import ConfigError
 from components.models import fused_convolutions
 from components.training.encode import IGNORED, Encoded, EncodedTry
 
 TOGETHER = 12  # layers compiled as one
+FEW = 16  # tokens that show how a model computes its logits
 OPEN_ROWS = 24  # candidates for an example: more fill rows better, but depart from the shuffled order
+log = logging.getLogger(__name__)
 
 
 def packed_rows(lengths: Sequence[int], row_tokens: int, generator: torch.Generator) -> list[list[int]]:
@@ -41,7 +48,7 @@ def packed_rows(lengths: Sequence[int], row_tokens: int, generator: torch.Genera
 
 @dataclass(frozen=True)
 class Packing:
-    """The layout of batches: `rows` of `row_tokens` make a micro-batch; an epoch has `epoch_rows`."""
+    """The layout of batches: `rows` of `row_tokens` make a step; an epoch has `epoch_rows`."""
 
     encoded: Sequence[Encoded | EncodedTry]
     row_tokens: int
@@ -51,19 +58,32 @@ class Packing:
 
     @classmethod
     def plan(cls, encoded: Sequence[Encoded | EncodedTry], row_tokens: int, batch: int, seed: int) -> "Packing":
-        """A plan with as many rows as hold about `batch` examples."""
+        """A plan whose steps have as many rows as hold about `batch` examples."""
         lengths = [len(example.input_ids) for example in encoded]
         packed = len(packed_rows(lengths, row_tokens, torch.Generator().manual_seed(seed)))
-        return cls(encoded, row_tokens, max(1, min(packed, round(batch * packed / len(encoded)))), packed, seed)
+        if len(encoded) > batch * packed:
+            held = len(encoded) / packed
+            log.warning("A row of %s tokens has %.1f examples, and a batch only %s.", f"{row_tokens:,}", held, batch)
+        return cls(encoded, row_tokens, _rows_of(batch, packed, len(encoded)), packed, seed)
 
-    def loader(self, batches: int) -> DataLoader[Any]:
-        """A loader of `batches` micro-batches."""
-        sampler = PackedRows(self, self.rows * batches)
-        return DataLoader(_Members(), batch_size=self.rows, sampler=sampler, collate_fn=self.lay_out)
+    def divided(self, device_batch: int) -> tuple[int, int]:
+        """(micro-batches of a step, rows of each): as few as hold about `device_batch` examples or a single row."""
+        parts = math.ceil(self.rows / _rows_of(device_batch, self.epoch_rows, len(self.encoded)))
+        return parts, math.ceil(self.rows / parts)
+
+    def loader(self, steps: int, parts: int, rows: int) -> DataLoader[Any]:
+        """A loader of the micro-batches of all steps, `parts` of each with `rows`."""
+        sampler = PackedRows(self, steps, parts * rows - self.rows)
+        return DataLoader(_Members(), batch_size=rows, sampler=sampler, collate_fn=self.lay_out)
 
     def lay_out(self, rows: Sequence[Sequence[int]]) -> dict[str, Tensor]:
         """Rows of example indices as tensors."""
         return lay_out([[self.encoded[index] for index in members] for members in rows], self.row_tokens)
+
+
+def _rows_of(examples: int, packed: int, total: int) -> int:
+    """The number of rows that hold about so many examples, where `packed` rows hold `total`."""
+    return max(1, min(packed, round(examples * packed / total)))
 
 
 class _Members(Dataset[Sequence[int]]):
@@ -74,22 +94,26 @@ class _Members(Dataset[Sequence[int]]):
 
 
 class PackedRows(Sampler[list[int]]):
-    """`total` rows of examples, over several epochs; each epoch is packed with its own seed."""
+    """The rows of all steps, over several epochs, each packed with its own seed; `empty` rows complete each step."""
 
-    def __init__(self, packing: Packing, total: int) -> None:
+    def __init__(self, packing: Packing, steps: int, empty: int) -> None:
         self._lengths = [len(example.input_ids) for example in packing.encoded]
-        self._packing, self._total = packing, total
+        self._packing, self._steps, self._empty = packing, steps, empty
 
     def __len__(self) -> int:
-        return self._total
+        return self._steps * (self._packing.rows + self._empty)
 
     def __iter__(self) -> Iterator[list[int]]:
-        given, epoch = 0, 0
-        while given < self._total:
+        rows = self._packed()
+        for _ in range(self._steps):
+            yield from islice(rows, self._packing.rows)
+            yield from ([] for _ in range(self._empty))
+
+    def _packed(self) -> Iterator[list[int]]:
+        """Rows of one epoch after the other, without end."""
+        for epoch in count():
             generator = torch.Generator().manual_seed(self._packing.seed * 1_000_003 + epoch)
-            rows = packed_rows(self._lengths, self._packing.row_tokens, generator)[: self._total - given]
-            given, epoch = given + len(rows), epoch + 1
-            yield from rows
+            yield from packed_rows(self._lengths, self._packing.row_tokens, generator)
 
 
 def lay_out(rows: Sequence[Sequence[Encoded | EncodedTry]], row_tokens: int) -> dict[str, Tensor]:
@@ -118,6 +142,25 @@ def visible(numbers: Tensor) -> Tensor:
 def decoder_of(model: Any) -> Any:
     """A causal model's layers without its output embeddings, adapters included."""
     return (model.get_base_model() if hasattr(model, "get_base_model") else model).base_model
+
+
+def refuse_changed_logits(model: Any, ids: Sequence[int]) -> None:
+    """Refuse a model whose logits for the first of these tokens are not those of its output embeddings.
+
+    Raises:
+        ConfigError: It changes them afterwards, as Granite and Cohere scale theirs; packed rows' loss would not.
+    """
+    row, training = torch.tensor([list(ids)[:FEW]], device=model.device), model.training
+    model.eval()
+    with torch.no_grad():
+        logits = model(input_ids=row, use_cache=False).logits
+        plain = model.get_output_embeddings()(decoder_of(model)(input_ids=row, use_cache=False).last_hidden_state)
+    model.train(training)
+    if not torch.allclose(logits, plain, rtol=1e-3, atol=1e-3):
+        raise ConfigError(
+            f"sft.packed_tokens is for models whose logits come straight from their output embeddings, found "
+            f"{type(model).__name__}, which changes them; leave it out"
+        )
 
 
 def compiled(layers: Any) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from components.errors import ConfigError, TrainingError
 from components.models import open_model, widened
 from components.params import LoraParams
 from components.tracking import Tracker
-from components.training.checkpoints import best_folder, last_checkpoint, publish, read_state
+from components.training.checkpoints import abandon, best_folder, last_checkpoint, publish, read_state
 from components.training.hacking_watch import Look, watched
 from components.training.precision import Compute, without_autocast
 from components.training.sharding import gathered, is_shared_out
@@ -43,7 +43,7 @@ def finish(job: Job, tracker: Tracker, compute: Compute) -> Trained:
     """Train, or resume, until the plan is completed, and publish the best weights.
 
     Raises:
-        TrainingError: The loss is not finite.
+        TrainingError: The loss is not finite; then no checkpoint is left, with which other settings would be refused.
     """
     from transformers import PrinterCallback
 
@@ -62,7 +62,11 @@ def finish(job: Job, tracker: Tracker, compute: Compute) -> Trained:
         trainer.add_callback(BestOnDev(job.plan, hooks))
         trainer.add_callback(Report(job.names, tracker))
         with compute.repeatable(), compute.sound_attention(), compute.fast_convolutions(), only_training_bar():
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            try:
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            except TrainingError:
+                abandon(work)
+                raise
         history = trainer.state.log_history
     return _publish(job, history)
 
@@ -135,9 +139,12 @@ def starting_model(task: TrainingTask, lora: LoraParams | None, compute: Compute
 
     Raises:
         EngineError: The folder is not a loadable model.
-        TrainingError: The tokenizer has neither an end nor a padding token.
+        TrainingError: The tokenizer has neither an end nor a padding token, or the model has a table of positions.
     """
+    from components.training.batches import refuse_shifted
+
     model, tokenizer = open_model(task.model)
+    refuse_shifted(model)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise TrainingError(f"expected an end or padding token in the tokenizer, found none ({task.model})")

@@ -48,8 +48,9 @@ class AnswerTrainer(Guarded, SFTTrainer):
         """Batches of similar length, or packed rows."""
         if self.packing is None:
             return super().get_train_dataloader()
+        args = self.args
         return self.accelerator.prepare(
-            self.packing.loader(self.args.max_steps * self.args.gradient_accumulation_steps)
+            self.packing.loader(args.max_steps, args.gradient_accumulation_steps, args.per_device_train_batch_size)
         )
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
@@ -86,7 +87,7 @@ class AnswerTrainer(Guarded, SFTTrainer):
         return losses.view_as(labels).sum(dim=1) @ weights
 
     def _packed_loss(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> torch.Tensor:
-        """The loss of packed rows; unsupported are models that change logits after their output embeddings."""
+        """The loss of packed rows, by a model whose logits come straight from its output embeddings."""
         if self._layers is None:
             self._layers = compiled(decoder_of(model))
         labels = inputs["labels"][:, 1:].flatten()

@@ -66,14 +66,18 @@ def sft_job(  # noqa: PLR0913, PLR0917 - what a trainer is made of are six thing
     compute: Compute,
     weights: Sequence[float] | None = None,
 ) -> Job:
-    """The trainer of these settings, before its first step."""
+    """The trainer of these settings, before its first step.
+
+    Raises:
+        ConfigError: Settings do not fit together, or not this model.
+    """
     from datasets import Dataset
     from trl import SFTConfig
 
     from components.methods.sft.trainer import AnswerTrainer
     from components.training.batches import WEIGHT, collate
     from components.training.dev import LOG_POINTS, Plan
-    from components.training.packing import Packing
+    from components.training.packing import Packing, refuse_changed_logits
 
     if params.optimiser == "muon" and os.environ.get(ASKED) == "true":
         raise ConfigError("sft.optimiser: expected adamw where weights are shared out (launcher.strategy), found muon")
@@ -85,13 +89,15 @@ def sft_job(  # noqa: PLR0913, PLR0917 - what a trainer is made of are six thing
     if params.packed_tokens is not None:
         if compute.state().num_processes > 1:
             raise ConfigError("sft.packed_tokens is for one process, found several (launcher.processes)")
-        packing = Packing.plan(encoded, max(params.packed_tokens, params.max_tokens), device_batch, task.seed)
-    a_step = several * packing.rows if packing else params.batch_examples
+        refuse_changed_logits(opened[0], encoded[0].input_ids)
+        packing = Packing.plan(encoded, max(params.packed_tokens, params.max_tokens), params.batch_examples, task.seed)
+    several, rows = packing.divided(device_batch) if packing else (several, device_batch)
+    a_step = packing.rows if packing else params.batch_examples
     steps = math.ceil(params.epochs * math.ceil((packing.epoch_rows if packing else len(encoded)) / a_step))
     settings = SFTConfig(
         **shared_settings(task, compute),
         max_steps=steps,
-        per_device_train_batch_size=packing.rows if packing else device_batch,
+        per_device_train_batch_size=rows,
         gradient_accumulation_steps=several,
         learning_rate=params.learning_rate,
         lr_scheduler_type="cosine",
@@ -104,14 +110,17 @@ def sft_job(  # noqa: PLR0913, PLR0917 - what a trainer is made of are six thing
         remove_unused_columns=False,
     )
     model, tokenizer = opened
-    rows = {"input_ids": [example.input_ids for example in encoded], "labels": [example.labels for example in encoded]}
+    columns = {
+        "input_ids": [example.input_ids for example in encoded],
+        "labels": [example.labels for example in encoded],
+    }
     if weights is not None:
-        rows |= {WEIGHT: list(weights)}
+        columns |= {WEIGHT: list(weights)}
     trainer = AnswerTrainer(
         model=model,
         args=settings,
         data_collator=partial(collate, pad=tokenizer.pad_token_id),
-        train_dataset=Dataset.from_dict(rows),
+        train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,
         peft_config=adapter(params.lora),
     )

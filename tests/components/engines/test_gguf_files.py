@@ -84,6 +84,14 @@ def test_an_architecture_that_is_not_converted_is_named(tokenizer: Any, tmp_path
         LlamaCppEngine.open(tmp_path / "model", SETTINGS, files=tmp_path / "files")
 
 
+def test_an_answer_ends_at_the_tokenizer_s_end_token_too(make_model: MakeModel, tokenizer: Any, tmp_path: Path) -> None:
+    for named, ends in ((5, (2, 5)), ([2, 5], (2, 5)), (None, (2,))):
+        model = make_model("llama")
+        model.generation_config.eos_token_id = model.config.eos_token_id = named
+        saved(model, tokenizer, tmp_path / f"{named}")
+        assert converted(tmp_path / f"{named}", "f32", tmp_path / "files").ends == ends
+
+
 def test_pieces_are_streamed_though_the_vocabulary_has_their_bytes_too(make_model: MakeModel, tmp_path: Path) -> None:
     letters = "abcdefghijklmnopqrstuvwxyz"
     tokenizer = byte_fallback_tokenizer(letters)

@@ -1,15 +1,24 @@
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from accelerate.data_loader import BatchSamplerShard, DataLoaderShard, skip_first_batches
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import BatchSampler
-from transformers import TrainerControl, TrainerState
+from transformers import AutoConfig, AutoModelForCausalLM, TrainerControl, TrainerState
 
-from components.training.batches import LengthSampler, collate, length_batches
+from components.errors import TrainingError
+from components.models import open_model
+from components.training import TrainingTask
+from components.training.batches import LengthSampler, collate, length_batches, refuse_shifted
 from components.training.dev import BestOnDev, Plan
 from components.training.encode import IGNORED
+from components.training.likelihood import log_likelihoods
+from components.training.precision import Compute
+from components.training.run import starting_model
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=200), st.integers(1, 9), st.integers(0, 99))
@@ -19,6 +28,24 @@ def test_every_example_comes_once_and_runs_are_sorted_slices(lengths: list[int],
     for start in range(0, len(order), batch):
         run = [lengths[index] for index in order[start : start + batch]]
         assert run == sorted(run)
+
+
+def test_a_model_with_a_table_of_positions_is_neither_trained_nor_are_its_likelihoods_computed(
+    make_task: Callable[..., TrainingTask], model_folder: Callable[..., Path], tokenizer: Any, tmp_path: Path
+) -> None:
+    for kind, sizes in (("gpt2", {"n_embd": 8, "n_layer": 1, "n_head": 2}), ("opt", {"num_attention_heads": 2})):
+        config = AutoConfig.for_model(
+            kind, vocab_size=264, hidden_size=8, word_embed_proj_dim=8, bos_token_id=None, eos_token_id=258, **sizes
+        )
+        AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / kind)
+        tokenizer.save_pretrained(tmp_path / kind)
+    task = make_task(model=tmp_path / "gpt2")
+    with pytest.raises(TrainingError, match=r"a table of positions, .* found transformer\.wpe \(GPT2LMHeadModel\)"):
+        starting_model(task, None, Compute.choose("fp32"))
+    with pytest.raises(TrainingError, match="a table of positions"):
+        log_likelihoods(task.model, task.prompt, [(task.train[0], "yes")], "fp32")
+    for folder in (tmp_path / "opt", model_folder("Llama"), model_folder("Lfm2"), model_folder("Qwen3")):
+        refuse_shifted(open_model(folder)[0])  # OPT's table is read by the mask
 
 
 def test_batches_of_one_window_do_not_overlap_in_length() -> None:

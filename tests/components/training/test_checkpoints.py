@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from components.engines.transformers_engine import TransformersEngine
 from components.errors import TrainingError
 from components.models import open_model
 from components.params import LoraParams
@@ -22,11 +23,21 @@ def checkpoint(work: Path, step: int, state: str) -> Path:
     return folder
 
 
-def test_a_folder_of_another_training_is_refused(tmp_path: Path) -> None:
+def test_a_folder_with_checkpoints_of_another_training_is_refused(tmp_path: Path) -> None:
     claim(tmp_path / "work", "aaaa")
+    checkpoint(tmp_path / "work", 10, "{}")
     claim(tmp_path / "work", "aaaa")
     with pytest.raises(TrainingError, match=r"\(bbbb\), found others \(aaaa\)"):
         claim(tmp_path / "work", "bbbb")
+
+
+def test_a_training_that_made_no_checkpoint_leaves_its_folder_to_another(tmp_path: Path) -> None:
+    claim(tmp_path, "aaaa")
+    (tmp_path / "best-0").mkdir()
+    claim(tmp_path, "bbbb")
+    checkpoint(tmp_path, 10, "{}")
+    claim(tmp_path, "bbbb")
+    assert not (tmp_path / "best-0").exists()
 
 
 def test_checkpoints_that_no_training_claims_are_refused(tmp_path: Path) -> None:
@@ -88,6 +99,36 @@ def test_the_result_is_stored_as_the_base_is_even_if_its_config_says_otherwise(
     torch.testing.assert_close(open_model(tmp_path / "out")[0].lm_head.weight, model.lm_head.weight, atol=0.01, rtol=0)
     assert json.loads((tmp_path / "out" / "config.json").read_text()) == config
     assert not (tmp_path / "out" / "README.md").exists()
+
+
+@pytest.mark.parametrize("adapters", [False, True])
+def test_a_result_ends_where_its_training_did_though_the_base_names_another_end_token(
+    model_folder: Callable[..., Path], tokenizer: Any, tmp_path: Path, adapters: bool
+) -> None:
+    from peft import get_peft_model
+
+    base, pad, end = tmp_path / "base", tokenizer.pad_token_id, tokenizer.eos_token_id
+    shutil.copytree(model_folder("Llama"), base)
+    for name in ("config.json", "generation_config.json"):
+        content = json.loads((base / name).read_text())
+        (base / name).write_text(json.dumps(content | {"eos_token_id": pad}))
+    model, _ = open_model(base)
+    trained = get_peft_model(model, adapter(LoraParams(rank=2, alpha=4))) if adapters else model
+    trained.save_pretrained(str(tmp_path / "best"))
+    tokenizer.save_pretrained(tmp_path / "best")
+    publish(base, tmp_path / "best", tmp_path / "out")
+    assert TransformersEngine(model, tokenizer).ends == {pad, end}  # as dev is scored, and before the first step
+    assert TransformersEngine.open(tmp_path / "out", 4096, "fp32").ends == {pad, end}
+    assert json.loads((tmp_path / "out" / "generation_config.json").read_text())["eos_token_id"] == [pad, end]
+    assert (tmp_path / "out" / "config.json").read_bytes() == (base / "config.json").read_bytes()
+
+
+def test_settings_that_name_the_end_token_are_copied_as_they_are(
+    model_folder: Callable[..., Path], tokenizer: Any, tmp_path: Path
+) -> None:
+    publish(model_folder(), model_folder(), tmp_path / "out")
+    name = "generation_config.json"
+    assert (tmp_path / "out" / name).read_bytes() == (model_folder() / name).read_bytes()
 
 
 def test_a_merged_adapter_answers_as_the_adapter_did(model_folder: Callable[..., Path], tmp_path: Path) -> None:

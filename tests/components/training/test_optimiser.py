@@ -1,5 +1,7 @@
 """Muon and AdamW behind one optimiser."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -27,6 +29,26 @@ def test_matrices_of_layers_go_to_muon_and_everything_else_to_adamw() -> None:
     muon, adamw = make_optimiser(model, 0.01, 0.0).parts
     assert [tuple(weight.shape) for weight in muon.param_groups[0]["params"]] == [(4, 4)]
     assert len(adamw.param_groups[0]["params"]) == 4  # embeddings, two biases, a norm
+
+
+@pytest.mark.parametrize("architecture", ["Llama", "GPT2"])
+def test_neither_embeddings_nor_output_matrices_go_to_muon(architecture: str) -> None:
+    import transformers
+
+    sizes: dict[str, Any] = {
+        "Llama": {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2},
+        "GPT2": {"n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16},
+    }[architecture]
+    config = transformers.AutoConfig.for_model(
+        architecture.lower(), vocab_size=20, tie_word_embeddings=False, bos_token_id=None, eos_token_id=None, **sizes
+    )
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    muon, adamw = make_optimiser(model, 0.01, 0.0).parts
+    taken = {names[id(weight)] for weight in muon.param_groups[0]["params"]}
+    layers = {"Llama": "model.layers.0.", "GPT2": "transformer.h.0."}[architecture]
+    assert taken and all(name.startswith(layers) for name in taken)
+    assert len(taken) + len(adamw.param_groups[0]["params"]) == len(names)
 
 
 def test_frozen_weights_are_left_out() -> None:

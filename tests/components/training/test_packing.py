@@ -10,11 +10,21 @@ from hypothesis import strategies as st
 from components.errors import ConfigError
 from components.methods.sft.trainer import answer_places
 from components.methods.sft.training import train_sft
+from components.models import open_model
 from components.params import LoraParams
 from components.tracking import NullTracker
 from components.training import TrainingTask
 from components.training.encode import IGNORED, Encoded
-from components.training.packing import Packing, compiled, decoder_of, lay_out, packed_rows, packed_states, visible
+from components.training.packing import (
+    Packing,
+    compiled,
+    decoder_of,
+    lay_out,
+    packed_rows,
+    packed_states,
+    refuse_changed_logits,
+    visible,
+)
 from tests.components.training.test_sft import PARAMS, Judge, weights
 
 MakeTask = Callable[..., TrainingTask]
@@ -47,16 +57,79 @@ def test_rows_are_nearly_full() -> None:
     assert sum(lengths) / (len(rows) * ROW_TOKENS) > 0.9
 
 
-def test_micro_batches_hold_the_rows_of_one_epoch_after_the_other() -> None:
+def test_steps_hold_the_rows_of_one_epoch_after_the_other() -> None:
     packing = Packing.plan(encoded([30] * 8), ROW_TOKENS, batch=4, seed=5)
     assert (packing.rows, packing.epoch_rows) == (2, 4)  # two examples fill a row
-    batches = list(packing.loader(4))
+    assert packing.divided(4) == (1, 2)
+    batches = list(packing.loader(4, 1, 2))
     assert [batch["input_ids"].shape for batch in batches] == [(2, ROW_TOKENS)] * 4
     answers = [batch["labels"][batch["labels"] != IGNORED].tolist() for batch in batches]
     assert sorted(answers[0] + answers[1]) == sorted(answers[2] + answers[3]) == list(range(8))
     assert answers[:2] != answers[2:]
-    again = [batch["labels"][batch["labels"] != IGNORED].tolist() for batch in packing.loader(4)]
+    again = [batch["labels"][batch["labels"] != IGNORED].tolist() for batch in packing.loader(4, 1, 2)]
     assert again == answers
+
+
+@pytest.mark.parametrize(
+    ("device_batch", "parts", "rows"), [(10, 1, 5), (8, 2, 3), (6, 2, 3), (4, 3, 2), (2, 5, 1), (1, 5, 1)]
+)
+def test_a_step_has_the_same_examples_however_it_is_divided(device_batch: int, parts: int, rows: int) -> None:
+    packing = Packing.plan(encoded([30] * 40), ROW_TOKENS, batch=10, seed=5)
+    assert packing.rows == 5
+    assert packing.divided(device_batch) == (parts, rows)
+    steps: list[list[int]] = []
+    for number, batch in enumerate(packing.loader(3, parts, rows)):
+        assert batch["input_ids"].shape == (rows, ROW_TOKENS)  # one shape, for which layers are compiled
+        answers = batch["labels"][batch["labels"] != IGNORED].tolist()
+        assert answers
+        steps += [[]] if number % parts == 0 else []
+        steps[-1] += answers
+    whole = [batch["labels"][batch["labels"] != IGNORED].tolist() for batch in packing.loader(3, 1, 5)]
+    assert steps == whole
+
+
+def test_a_row_that_holds_more_than_a_batch_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    assert Packing.plan(encoded([10] * 12), ROW_TOKENS, batch=6, seed=5).rows == 1
+    assert not caplog.records
+    assert Packing.plan(encoded([10] * 12), ROW_TOKENS, batch=2, seed=5).rows == 1
+    assert "A row of 60 tokens has 6.0 examples, and a batch only 2." in caplog.text
+
+
+@pytest.mark.usefixtures("without_compiling")
+def test_packed_steps_do_not_depend_on_how_much_a_device_holds(make_task: MakeTask, tmp_path: Path) -> None:
+    many = [
+        example.model_copy(update={"id": f"{example.id}-{turn}"}) for turn in range(4) for example in make_task().train
+    ]
+    settings = {"batch_examples": 8, "epochs": 1, "evaluations": 1, "packed_tokens": 200}
+    curves = [
+        train_sft(
+            make_task(train=many, work=tmp_path / str(device)),
+            PARAMS.model_copy(update={**settings, "device_batch_examples": device}),
+            NullTracker(),
+        ).curves["loss"]
+        for device in (8, 4, 1)
+    ]
+    assert len(curves[0]) == 4
+    for curve in curves[1:]:
+        assert [step for step, _ in curve] == [step for step, _ in curves[0]]
+        assert [loss for _, loss in curve] == pytest.approx([loss for _, loss in curves[0]], rel=1e-3)
+
+
+def test_models_that_change_their_logits_are_refused(
+    make_task: MakeTask, model_folder: Callable[..., Path], tokenizer: Any, tmp_path: Path
+) -> None:
+    import transformers
+
+    shape: dict[str, Any] = open_model(model_folder("Llama"))[0].config.to_dict()
+    shape |= {"model_type": "granite", "logits_scaling": 8.0}
+    config = transformers.AutoConfig.for_model(**shape)
+    scaled = transformers.AutoModelForCausalLM.from_config(config)
+    scaled.save_pretrained(tmp_path / "granite")
+    tokenizer.save_pretrained(tmp_path / "granite")
+    with pytest.raises(ConfigError, match=r"sft\.packed_tokens .* found GraniteForCausalLM, which changes them"):
+        train_sft(make_task(model=tmp_path / "granite"), PACKED, NullTracker())
+    for architecture in ("Llama", "Lfm2", "Qwen3"):
+        refuse_changed_logits(open_model(model_folder(architecture))[0].train(), [1, 2, 3])
 
 
 def test_a_row_is_laid_out_example_by_example() -> None:

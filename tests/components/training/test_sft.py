@@ -120,6 +120,13 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_leaves_the_old_result(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_what_a_failed_training_advises_can_be_followed(make_task: MakeTask, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"with weights that are not finite; lower the learning rate"):
+        train_sft(make_task(), PARAMS.model_copy(update={"learning_rate": 1e38}), NullTracker())
+    assert list((tmp_path / "work").iterdir()) == []
+    assert train_sft(make_task(), PARAMS, NullTracker()).steps == 6
+
+
 FOUR_STEPS = PARAMS.model_copy(update={"batch_examples": 2, "device_batch_examples": 2, "epochs": 1, "evaluations": 1})
 
 
@@ -241,3 +248,4 @@ def test_a_batch_that_does_not_divide_is_refused(make_task: MakeTask, tmp_path: 
     with pytest.raises(ConfigError, match=r"sft.batch_examples must divide evenly, found 4 over 3 on 1"):
         train_sft(make_task(), PARAMS.model_copy(update={"device_batch_examples": 3}), NullTracker())
     assert not (tmp_path / "out").exists()
+    train_sft(make_task(), PARAMS.model_copy(update={"epochs": 1, "evaluations": 1}), NullTracker())  # corrected
