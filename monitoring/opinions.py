@@ -22,7 +22,8 @@ def opinions(lake: Lake, workload: str, since: float, terms: Terms) -> list[Opin
     """Opinions since a time, oldest request first. An answer that scores at least `terms.min_score` is right.
 
     As in a harvest, answers to callers' own prompts, failures, answers with contradictory corrections and better
-    answers that the schema does not allow are left out. A score between right and 0 is no thumb. The labelling sample
+    answers that the schema does not allow are left out, and so are answers that were cut: training would take their
+    last words for their end. A score between right and 0 is no thumb. The labelling sample
     is left out on all routes, because nothing may be learnt from it.
     """
     feedback, scores = lake.read(Feedback, workload, since), best_scores(lake.read(Scored, workload, since))
@@ -34,7 +35,7 @@ def opinions(lake: Lake, workload: str, since: float, terms: Terms) -> list[Opin
     requests: dict[str, list[Trace]] = defaultdict(list)
     for trace in traces:
         set_aside = is_drawn(request_id(trace.id), share) or frozenset(trace.input.items()) in aside
-        if not trace.input or trace.failed or set_aside:
+        if not trace.input or trace.failed or trace.cut or set_aside:
             continue
         requests[request_id(trace.id)].append(trace)
     collected: list[Opinion] = []

@@ -19,7 +19,7 @@ from components.errors import TrainingError
 from components.methods.contract import Made
 from components.methods.feedback import learnable
 from components.methods.job import Job
-from components.methods.preferring import PreferringParams, configuration, shared
+from components.methods.preferring import PreferringParams, configuration, encoded_answers, shared
 from components.methods.samples import Sampled, drawing_seconds, scored_samples
 from components.methods.trained import made_of
 from components.params import Settings
@@ -31,6 +31,7 @@ from components.training import Trained, TrainingTask
 NAMES = {
     "loss": "loss", "rewards/accuracies": "preferred_share", "rewards/margins": "margin", "dev_score": "dev_score",
 }  # fmt: skip
+MOST_NOISE = 0.5  # from here on a loss for swapped pairs learns the worse answers
 log = logging.getLogger(__name__)
 
 
@@ -45,7 +46,7 @@ class DpoParams(PreferringParams):
     pairs_per_prompt: int = Field(default=1, ge=1)
     loss: Literal["sigmoid", "robust"] = "sigmoid"
     label_noise: float | None = Field(
-        default=None, ge=0, lt=0.5, description="For `robust`: share of swapped pairs; None: the label audit's."
+        default=None, ge=0, lt=MOST_NOISE, description="For `robust`: share of swapped pairs; None: the label audit's."
     )
     batch_pairs: int = Field(default=16, ge=1)
     device_batch_pairs: int = Field(default=16, ge=1)
@@ -53,11 +54,12 @@ class DpoParams(PreferringParams):
 
 @dataclass(frozen=True)
 class Pair:
-    """A better and a worse answer to one example."""
+    """A better and a worse answer to one example; `cut` says that the worse one is only an answer's beginning."""
 
     example: Example
     chosen: str
     rejected: str
+    cut: bool = False
 
 
 class Dpo:
@@ -71,16 +73,34 @@ class Dpo:
         return frozenset({"reward"} if params.pairs == "scored" else {"preferences", "novelty"})
 
     def make(self, job: Job, params: DpoParams, tracker: Tracker) -> Made:
+        noise = noise_of(job, params)
         sampled = scored_samples(job, params) if params.pairs == "scored" else []
         pairs = pairs_of(job, params, sampled)
         if len(pairs) < params.batch_pairs:
             raise TrainingError(f"expected at least {params.batch_pairs} pairs (batch_pairs), found {len(pairs):,}")
         log.info("%s: %s pairs.", job.rung, f"{len(pairs):,}")
-        noise = (job.label_noise or 0.0) if params.label_noise is None else params.label_noise
         trained = train_dpo(job.task(params.dev_examples), params, pairs, noise, tracker)
         made = made_of(job, trained, params.dev_examples, drawing_seconds(sampled))
-        made.metrics.update(pairs=float(len(pairs)), label_noise=noise if params.loss == "robust" else 0.0)
+        made.metrics.update(pairs=float(len(pairs)), label_noise=noise)
         return made
+
+
+def noise_of(job: Job, params: DpoParams) -> float:
+    """The share of swapped pairs that the loss expects.
+
+    Raises:
+        TrainingError: The label audit expects half of the demonstrations or more to be wrong: a loss for so much noise
+            would learn the worse answers.
+    """
+    if params.loss != "robust":
+        return 0.0
+    noise = (job.label_noise or 0.0) if params.label_noise is None else params.label_noise
+    if noise >= MOST_NOISE:
+        raise TrainingError(
+            f"expected less than {MOST_NOISE:.0%} of the demonstrations to be wrong for `loss: robust`, found "
+            f"{noise:.0%} by the label audit; mend them, or set label_noise to the share of swapped pairs"
+        )
+    return noise
 
 
 def pairs_of(job: Job, params: DpoParams, sampled: Sequence[Sampled] = ()) -> list[Pair]:
@@ -95,12 +115,13 @@ def pairs_of(job: Job, params: DpoParams, sampled: Sequence[Sampled] = ()) -> li
 
 
 def scored_pairs(train: Sequence[Example], sampled: Sequence[Sampled], most: int) -> list[Pair]:
-    """Pairs of a right and a wrong answer for each prompt that has both, the most frequent first."""
+    """Pairs of a right and a wrong answer for each prompt that has both, the most frequent first and cut ones last."""
     by_id = {example.id: example for example in train}
+    worse = [[*((text, False) for text in prompt.failed), *((text, True) for text in prompt.cut)] for prompt in sampled]
     return [
-        Pair(by_id[prompt.example_id], chosen, rejected)
-        for prompt in sampled
-        for chosen, rejected in list(zip(_cycled(prompt.passed, most), prompt.failed, strict=False))[:most]
+        Pair(by_id[prompt.example_id], chosen, rejected, cut)
+        for prompt, wrong in zip(sampled, worse, strict=True)
+        for chosen, (rejected, cut) in zip(_cycled(prompt.passed, most), wrong, strict=False)
     ]
 
 
@@ -123,7 +144,7 @@ def train_dpo(task: TrainingTask, params: DpoParams, pairs: Sequence[Pair], nois
 
     compute = Compute.choose(task.precision)
     model, tokenizer = starting_model(task, params.lora, compute)
-    data = (f"{pair.example.id} {pair.chosen} {pair.rejected}" for pair in pairs)
+    data = (f"{pair.example.id} {pair.chosen} {pair.rejected} {pair.cut}" for pair in pairs)
     claim(task.work, task.identity(params, f"label noise {noise}", *data))
     rows, started = encoded(tokenizer, task.prompt, pairs), time.monotonic()
     trainer, plan = _trainer(task, params, (model, tokenizer), (rows, noise), compute)
@@ -133,12 +154,12 @@ def train_dpo(task: TrainingTask, params: DpoParams, pairs: Sequence[Pair], nois
 
 def encoded(tokenizer: Any, prompt: Prompt, pairs: Sequence[Pair]) -> dict[str, list[list[int]]]:
     """Token ids of prompts and both answers, exactly as SFT encodes and engines generate them."""
-    from components.training.encode import encode_answers, encode_prompts
+    from components.training.encode import encode_prompts
 
     return {
         "prompt_ids": encode_prompts(tokenizer, [prompt.messages(pair.example) for pair in pairs]),
-        "chosen_ids": encode_answers(tokenizer, [pair.chosen for pair in pairs]),
-        "rejected_ids": encode_answers(tokenizer, [pair.rejected for pair in pairs]),
+        "chosen_ids": encoded_answers(tokenizer, [(pair.chosen, False) for pair in pairs]),
+        "rejected_ids": encoded_answers(tokenizer, [(pair.rejected, pair.cut) for pair in pairs]),
     }
 
 

@@ -17,7 +17,7 @@ from trl.experimental.utils import is_byte_level_tokenizer, piece_byte_len
 from trl.trainer.utils import entropy_from_logits
 
 from components.errors import TrainingError
-from components.methods.distilling import Distiller, Ids
+from components.methods.distilling import ROW, Distiller
 from components.training.encode import IGNORED, encode_answers
 
 
@@ -42,12 +42,12 @@ def byte_spans(tokenizer: Any, ids: Sequence[int]) -> list[tuple[int, int]]:
 class OtherVocabularyDistiller(Distiller):
     """On-policy distillation towards a teacher that reads and writes other tokens.
 
-    `teacher_prompts` maps each of the student's prompts to the teacher's.
+    `teacher_prompts` has the teacher's prompt for each `ROW`, in the teacher's tokens.
     """
 
     teacher_tokenizer: Any
 
-    def learn_from(self, model: Any, tokenizer: Any, prompts: Mapping[Ids, Sequence[int]]) -> None:
+    def learn_from(self, model: Any, tokenizer: Any, prompts: Mapping[int, Sequence[int]]) -> None:
         """Set the teacher: TRL's trainer takes none with another vocabulary."""
         self.teacher_model = self.accelerator.prepare_model(model, evaluation_mode=True).eval()
         self.teacher_tokenizer, self.teacher_prompts = tokenizer, prompts
@@ -69,7 +69,7 @@ class OtherVocabularyDistiller(Distiller):
         written = _rows(inputs["completion_ids"], inputs["completion_mask"])
         compared, read = zip(*map(self._as_teacher, written), strict=True)
         asked = _rows(inputs["prompt_ids"], inputs["prompt_mask"])
-        taught = [list(self.teacher_prompts[tuple(ids)]) for ids in asked]
+        taught = [list(self.teacher_prompts[row]) for row in inputs[ROW].tolist()]
         logits = self._logits(unwrapped_student, own._tokenizer, asked, written)
         with torch.no_grad():
             wanted = self._logits(self.teacher_model, self.teacher_tokenizer, taught, list(read))

@@ -51,7 +51,7 @@ class JudgedGrpoParams(GrpoParams):
     )
     pairs: int = Field(default=200, ge=1, description="People's preferences that the judge is tried on, at most.")
     least_pairs: int = Field(default=50, ge=1)
-    least_agreement: float = Field(default=0.75, gt=0.5, le=1, description="Compared with the interval's lower end.")
+    least_agreement: float = Field(default=0.75, gt=0.5, lt=1, description="Compared with the interval's lower end.")
 
 
 class JudgedGrpo:

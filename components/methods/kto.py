@@ -19,7 +19,7 @@ from components.errors import TrainingError
 from components.methods.contract import Made
 from components.methods.feedback import learnable
 from components.methods.job import Job
-from components.methods.preferring import PreferringParams, configuration, shared
+from components.methods.preferring import PreferringParams, configuration, encoded_answers, shared
 from components.methods.samples import Sampled, drawing_seconds, scored_samples
 from components.methods.trained import made_of
 from components.params import Settings
@@ -57,11 +57,12 @@ class KtoParams(PreferringParams):
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer to an example, and whether it was good."""
+    """One answer to an example, and whether it was good; `cut` says that it is only an answer's beginning."""
 
     example: Example
     text: str
     good: bool
+    cut: bool = False
 
 
 class Kto:
@@ -93,9 +94,13 @@ def answers_of(job: Job, params: KtoParams, sampled: Sequence[Sampled] = ()) -> 
     else:
         by_id = {example.id: example for example in job.train}
         answers = [
-            Answer(by_id[prompt.example_id], text, good)
+            Answer(by_id[prompt.example_id], text, good, cut)
             for prompt in sampled
-            for good, texts in ((True, prompt.passed), (False, prompt.failed))
+            for good, cut, texts in (
+                (True, False, prompt.passed),
+                (False, False, prompt.failed),
+                (False, True, prompt.cut),
+            )
             for text in texts
         ]
     random.Random(job.seed).shuffle(answers)
@@ -135,7 +140,8 @@ def train_kto(task: TrainingTask, params: KtoParams, answers: Sequence[Answer], 
 
     compute = Compute.choose(task.precision)
     model, tokenizer = starting_model(task, params.lora, compute)
-    claim(task.work, task.identity(params, *(f"{answer.example.id} {answer.good} {answer.text}" for answer in answers)))
+    data = (f"{answer.example.id} {answer.good} {answer.text} {answer.cut}" for answer in answers)
+    claim(task.work, task.identity(params, *data))
     rows, started = encoded(tokenizer, task.prompt, answers), time.monotonic()
     trainer, plan = _trainer(task, params, (model, tokenizer), rows, compute)
     prepared = time.monotonic() - started
@@ -144,9 +150,9 @@ def train_kto(task: TrainingTask, params: KtoParams, answers: Sequence[Answer], 
 
 def encoded(tokenizer: Any, prompt: Prompt, answers: Sequence[Answer]) -> dict[str, list[Any]]:
     """Token ids of prompts and answers, as engines generate them, and another prompt's answer to each for the KL."""
-    from components.training.encode import encode_answers, encode_prompts
+    from components.training.encode import encode_prompts
 
-    ids = encode_answers(tokenizer, [answer.text for answer in answers])
+    ids = encoded_answers(tokenizer, [(answer.text, answer.cut) for answer in answers])
     return {
         "prompt_ids": encode_prompts(tokenizer, [prompt.messages(answer.example) for answer in answers]),
         "completion_ids": ids,

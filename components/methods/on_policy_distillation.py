@@ -198,10 +198,11 @@ def _trainer(
         peft_config=adapter(params.lora),
     )
     if isinstance(trainer, OtherVocabularyDistiller):
-        prompts = _teacher_prompts(task, (tokenizer, teacher_tokenizer), teacher.prompt, rows)
-        trainer.learn_from(teacher_model, teacher_tokenizer, prompts)
+        trainer.learn_from(
+            teacher_model, teacher_tokenizer, teacher_prompts(task, teacher_tokenizer, teacher.prompt, rows)
+        )
     elif teacher.prompt.version != task.prompt.version:
-        trainer.teacher_prompts = _teacher_prompts(task, (tokenizer, tokenizer), teacher.prompt, rows)
+        trainer.teacher_prompts = teacher_prompts(task, tokenizer, teacher.prompt, rows)
     return trainer, Plan.spread(params.steps, params.evaluations, params.patience, first=True)
 
 
@@ -217,17 +218,16 @@ def _dataset(task: TrainingTask, rows: list[int]) -> Any:
     """One row for each prompt of each step, in training order."""
     from datasets import Dataset
 
+    from components.methods.distilling import ROW
+
     turns = {row: [turn.model_dump() for turn in task.prompt.messages(task.train[row])] for row in set(rows)}
-    return Dataset.from_dict({"prompt": [turns[row] for row in rows]})
+    return Dataset.from_dict({"prompt": [turns[row] for row in rows], ROW: rows})
 
 
-def _teacher_prompts(task: TrainingTask, tokenizers: tuple[Any, Any], prompt: Prompt, rows: list[int]) -> Any:
-    """The teacher's prompts by the student's, each as its own tokens."""
+def teacher_prompts(task: TrainingTask, tokenizer: Any, prompt: Prompt, rows: list[int]) -> dict[int, list[int]]:
+    """Row → the teacher's prompt for this example, in the teacher's tokens."""
     from components.training.encode import encode_prompts
 
-    examples = [task.train[row] for row in sorted(set(rows))]
-    students, teachers = (
-        encode_prompts(tokenizer, [reader.messages(example) for example in examples])
-        for tokenizer, reader in zip(tokenizers, (task.prompt, prompt), strict=True)
-    )
-    return {tuple(mine): theirs for mine, theirs in zip(students, teachers, strict=True)}
+    chosen = sorted(set(rows))
+    prompts = encode_prompts(tokenizer, [prompt.messages(task.train[row]) for row in chosen])
+    return dict(zip(chosen, prompts, strict=True))

@@ -5,6 +5,7 @@ Their loss compares likelihoods with the starting model's, which are computed on
 
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,20 @@ class PreferringParams(SamplingParams):
     patience: int = Field(default=3, ge=1)
     dev_examples: int = Field(default=500, ge=1)
     gradient_checkpointing: bool = False
+
+
+def encoded_answers(tokenizer: Any, answers: Sequence[tuple[str, bool]]) -> list[list[int]]:
+    """Token ids of (answer, whether it was cut), in order; only those that were not cut have the end token.
+
+    A cut answer never ended: with an end token a model would learn from it not to end such answers.
+
+    Raises:
+        TrainingError: The tokenizer has no end token.
+    """
+    from components.training.encode import encode_answers
+
+    ids = encode_answers(tokenizer, [text for text, _ in answers])
+    return [row[:-1] if cut else row for row, (_, cut) in zip(ids, answers, strict=True)]
 
 
 def configuration(params: PreferringParams, steps: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pydantic import Field
 from components.errors import TrainingError
 from components.methods.contract import Made
 from components.methods.job import Job
-from components.methods.samples import Sampled, SamplingParams, drawing_seconds, scored_samples
+from components.methods.samples import Sampled, SamplingParams, drawing_seconds, fitting, scored_samples
 from components.methods.sft import train_on
 from components.methods.sft.settings import SftParams
 from components.methods.trained import made_of
@@ -52,16 +52,20 @@ class RejectionSampling:
         sampled = scored_samples(job, params)
         if job.workload.agent is not None:
             sampled = [only_clean(prompt) for prompt in sampled]
-        kept = accepted(job.train, sampled, params, job.seed)
+        right = accepted(job.train, sampled, params, job.seed)
+        kept = fitting(job, right, params.max_tokens)
         if not kept:
             raise TrainingError(
-                f"expected answers that pass the scorer, found none of {len(sampled):,} prompts' answers"
+                f"expected answers that end, pass the scorer and have at most {params.max_tokens:,} tokens with their "
+                f"prompt (max_tokens), found none of {len(sampled):,} prompts' answers"
             )
         log.info("%s: %s answers to %s prompts are trained on.", job.rung, f"{len(kept):,}", f"{len(sampled):,}")
         trained = train_on(job, kept, params.part(SftParams), tracker)
         made = made_of(job, trained, params.dev_examples, drawing_seconds(sampled))
         made.metrics.update(
-            kept=float(len(kept)), solved_share=sum(bool(prompt.passed) for prompt in sampled) / len(sampled)
+            kept=float(len(kept)),
+            too_long=float(len(right) - len(kept)),
+            solved_share=sum(bool(prompt.passed) for prompt in sampled) / len(sampled),
         )
         return made
 
@@ -69,26 +73,29 @@ class RejectionSampling:
 def only_clean(sampled: Sampled) -> Sampled:
     """An agent's tries, without those that pass although one of their calls failed."""
     kept = [
-        (text, score)
-        for text, score in zip(sampled.texts, sampled.scores, strict=True)
+        at
+        for at, (text, score) in enumerate(zip(sampled.texts, sampled.scores, strict=True))
         if score is None or not score.passed or is_clean(text)
     ]
     return sampled.model_copy(
-        update={"texts": tuple(text for text, _ in kept), "scores": tuple(score for _, score in kept)}
+        update={
+            name: tuple(getattr(sampled, name)[at] for at in kept) for name in ("texts", "finish_reasons", "scores")
+        }
     )
 
 
 def accepted(
     train: Sequence[Example], sampled: Sequence[Sampled], params: RejectionSamplingParams, seed: int
 ) -> list[Example]:
-    """Train examples with the model's right answers as demonstrations.
+    """Train examples with the model's right answers as demonstrations; one that was cut is none.
 
     Prompts that were never answered right are left out; of those that always were, a seeded `easy_share` stays.
     """
     rng, by_id = random.Random(seed), {example.id: example for example in train}
     kept: list[Example] = []
     for prompt in sampled:
-        if not prompt.passed or (not prompt.failed and rng.random() >= params.easy_share):
+        always = all(score is None or score.passed for score in prompt.scores)
+        if not prompt.passed or (always and rng.random() >= params.easy_share):
             continue
         example = by_id[prompt.example_id]
         for at, text in enumerate(prompt.passed[: params.most_kept]):

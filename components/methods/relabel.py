@@ -20,6 +20,7 @@ from components.methods import committee
 from components.methods.committee import Member, Votes
 from components.methods.contract import Made
 from components.methods.job import Job
+from components.methods.samples import fitting
 from components.methods.sft.settings import SftParams
 from components.methods.sft.training import train_sft
 from components.methods.teachers import Bill, Teacher, TeacherSession
@@ -99,7 +100,7 @@ class Relabel:
 
 
 def relabelled(job: Job, params: RelabelParams, bill: Bill) -> Relabelled:
-    """Relabel the suspects among the train examples."""
+    """Relabel the suspects among the train examples; an answer that is too long to be trained on decides nothing."""
     suspects = job.suspects()
     doubted, sound = committee.split_by_doubt(suspects, job.train)
     if not doubted:
@@ -110,19 +111,21 @@ def relabelled(job: Job, params: RelabelParams, bill: Bill) -> Relabelled:
         answers = by_votes(job, doubted, committee.agreed(suspects, votes, params.agreeing), suspects)
     else:
         answers = by_scorer(job, params.members, doubted, suspects, session)
-    changed = [
-        example
+    answered = [
+        example.model_copy(update={"demonstration": answers[example.id]})
         for example in doubted
         if example.id in answers and answers[example.id] != spelt(example, job.workload.output)
     ]
-    kept = {example.id for example in doubted if example.id in answers or params.undecided == "keep"}
-    new = {example.id: example.model_copy(update={"demonstration": answers[example.id]}) for example in changed}
+    new = {example.id: example for example in fitting(job, answered, params.max_tokens)}
+    confirmed = answers.keys() - {example.id for example in answered}
+    decided = confirmed | new.keys()
+    kept = {example.id for example in doubted if example.id in decided or params.undecided == "keep"}
     stays = kept | {example.id for example in sound}
     return Relabelled(
         [new.get(example.id, example) for example in job.train if example.id in stays],
         list(new.values()),
-        len(answers) - len(changed),
-        len(doubted) - len(answers),
+        len(confirmed),
+        len(doubted) - len(decided),
     )
 
 

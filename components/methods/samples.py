@@ -5,9 +5,12 @@ training, or another rung that starts from the same model draws nothing twice.
 """
 
 import hashlib
+import logging
 import random
+import sys
 import time
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import Field
 
@@ -17,9 +20,11 @@ from components.params import Settings
 from components.records import Completion, Example, Record, Score, read_jsonl, write_jsonl
 from components.scorers import Failures
 from components.scorers.scored_by import scored_by
+from components.tasks import demonstrated, under
 from components.training.launch import once
 
 BATCH = 512  # prompts between two writes
+log = logging.getLogger(__name__)
 
 
 class SamplingParams(Settings):
@@ -31,7 +36,7 @@ class SamplingParams(Settings):
 
 
 class Sampled(Record):
-    """One prompt's sampled answers, each with its score; None where the scorer failed.
+    """One prompt's sampled answers, each with why it ended and its score; None where the scorer failed.
 
     For an agent, `texts` are its tries as demonstrations. `seconds` are its share of the time that drawing and scoring
     took.
@@ -39,21 +44,28 @@ class Sampled(Record):
 
     example_id: str
     texts: tuple[str, ...]
+    finish_reasons: tuple[Literal["stop", "length", "error"], ...]
     scores: tuple[Score | None, ...]
     seconds: float = 0.0
 
     @property
     def passed(self) -> tuple[str, ...]:
-        """Distinct answers that pass, the most frequent first."""
-        return self._distinct(passed=True)
+        """Distinct answers that ended and pass, the most frequent first."""
+        return self._distinct("stop", passed=True)
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """Distinct answers that fail, the most frequent first."""
-        return self._distinct(passed=False)
+        """Distinct answers that ended and fail, the most frequent first."""
+        return self._distinct("stop", passed=False)
 
-    def _distinct(self, *, passed: bool) -> tuple[str, ...]:
-        texts = [text for text, score in zip(self.texts, self.scores, strict=True) if score and score.passed is passed]
+    @property
+    def cut(self) -> tuple[str, ...]:
+        """Distinct beginnings of answers that were cut at the limit of tokens and fail, the most frequent first."""
+        return tuple(filter(None, self._distinct("length", passed=False)))
+
+    def _distinct(self, reason: str, *, passed: bool) -> tuple[str, ...]:
+        answers = zip(self.texts, self.finish_reasons, self.scores, strict=True)
+        texts = [text for text, ended, score in answers if ended == reason and score and score.passed is passed]
         return tuple(sorted(dict.fromkeys(texts), key=lambda text: -texts.count(text)))
 
 
@@ -70,6 +82,32 @@ def scored_samples(job: Job, params: SamplingParams) -> list[Sampled]:
 def drawing_seconds(sampled: Sequence[Sampled]) -> float:
     """How long drawing and scoring samples took, whoever drew them."""
     return sum(prompt.seconds for prompt in sampled)
+
+
+def fitting(job: Job, examples: Sequence[Example], max_tokens: int) -> list[Example]:
+    """The examples that have, with a demonstration that a model drew, at most `max_tokens` tokens; logs the others.
+
+    Data that is too long is for its owner to mend, and refused; of answers there are others.
+    """
+    from transformers import AutoTokenizer
+
+    from components.training.encode import encode_examples, encode_trajectories
+
+    if not examples:
+        return []
+    tokenizer = AutoTokenizer.from_pretrained(job.model)
+    if job.workload.agent is None:
+        encoded = encode_examples(tokenizer, job.prompt, examples, sys.maxsize)
+    else:
+        tries = [under(job.prompt.messages(example), demonstrated(example)) for example in examples]
+        encoded = encode_trajectories(tokenizer, tries, sys.maxsize)
+    kept = [example for example, row in zip(examples, encoded, strict=True) if len(row.input_ids) <= max_tokens]
+    if long := len(examples) - len(kept):
+        log.info(
+            "%s: %s of %s answers have more than %s tokens (max_tokens) and are left out.",
+            job.rung, f"{long:,}", f"{len(examples):,}", f"{max_tokens:,}",
+        )  # fmt: skip
+    return kept
 
 
 def _scored_samples(job: Job, params: SamplingParams) -> list[Sampled]:
@@ -98,17 +136,22 @@ def _scored_samples(job: Job, params: SamplingParams) -> list[Sampled]:
 def _sampled(
     example: Example, answers: Sequence[Completion], scores: Sequence[Score | None], seconds: float
 ) -> Sampled:
-    texts = tuple(answer.given for answer in answers)
-    return Sampled(example_id=example.id, texts=texts, scores=tuple(scores), seconds=seconds)
+    return Sampled(
+        example_id=example.id,
+        texts=tuple(answer.given for answer in answers),
+        finish_reasons=tuple(answer.finish_reason for answer in answers),
+        scores=tuple(scores),
+        seconds=seconds,
+    )
 
 
 def _identity(job: Job, params: SamplingParams, asked: Sequence[Example]) -> str:
-    """A hash of all that samples and their scores depend on."""
+    """A hash of all that samples and their scores depend on, and of what is kept of them."""
     sampling = params.part(SamplingParams)
     parts = (
         sampling.model_dump_json(), folder_digest(job.model), job.prompt.version, str(job.seed),
         job.profile.engine.model_dump_json(), job.profile.model.precision,
         str(job.prompt.name in job.workload.constrained), scored_by(job.workload, job.workload.scorer),
-        *(example.model_dump_json() for example in asked),
+        *Sampled.model_fields, *(example.model_dump_json() for example in asked),
     )  # fmt: skip
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -15,6 +15,7 @@ from pydantic import Field
 from components.errors import TrainingError
 from components.methods.contract import Made
 from components.methods.job import Job
+from components.methods.samples import fitting
 from components.methods.sft.settings import SftParams
 from components.methods.sft.training import train_sft
 from components.methods.teachers import Teacher, TeacherSession, require_better
@@ -71,7 +72,7 @@ def train_on_accepted(job: Job, params: TeacherAnswersParams, session: TeacherSe
     asked = list(job.train)
     if params.asked is not None:
         asked = random.Random(job.seed).sample(asked, min(params.asked, len(asked)))
-    kept = once(lambda: accepted(job, asked, session.answer(asked), params.accept))
+    kept = fitting(job, once(lambda: accepted(job, asked, session.answer(asked), params.accept)), params.max_tokens)
     session.close()
     bill = session.bill
     log.info(

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from components.data.opinions import LOGS
-from components.errors import TrainingError
+from components.errors import ConfigError, TrainingError
 from components.evaluation.off_policy import Limits, OffPolicy, off_policy
 from components.methods.contract import Made
 from components.methods.feedback import learnable
@@ -105,8 +105,12 @@ class WeightedSft:
 
 
 def log_weights_of(logged: Sequence[Scored], params: WeightedSftParams) -> list[float]:
-    """Each answer's log weight: its score minus its kind's usual score, divided by the temperature."""
-    kinds = [_kind(example, params.usual_by) for example, _ in logged]
+    """Each answer's log weight: its score minus its kind's usual score, divided by the temperature.
+
+    Raises:
+        ConfigError: `usual_by` names no input column and no slice of these answers.
+    """
+    kinds = _kinds([example for example, _ in logged], params.usual_by)
     scores: dict[str, list[float]] = defaultdict(list)
     for kind, (_, logged_answer) in zip(kinds, logged, strict=True):
         scores[kind].append(logged_answer.score)
@@ -152,8 +156,22 @@ def _limits(params: WeightedSftParams, clip: float) -> Limits:
     return Limits(clip, params.least_effective, params.least_answers)
 
 
-def _kind(example: Example, by: str | None) -> str:
-    return "" if by is None else example.input.get(by) or example.slices.get(by, "")
+def _kinds(examples: Sequence[Example], by: str | None) -> list[str]:
+    """The value of an input column or slice of each example, "" where it has none.
+
+    Raises:
+        ConfigError: None has it.
+    """
+    if by is None or not examples:
+        return [""] * len(examples)
+    values = [{**example.slices, **example.input} for example in examples]
+    if not any(by in own for own in values):
+        known = sorted({name for own in values for name in own})
+        raise ConfigError(
+            f"weighted_sft.usual_by: expected an input column or a slice of logged answers ({', '.join(known)}), found "
+            f"{by}"
+        )
+    return [own.get(by, "") for own in values]
 
 
 def _interval_metrics(name: str, estimate: OffPolicy) -> dict[str, float]:

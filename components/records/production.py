@@ -20,10 +20,11 @@ class Trace(Record):
 
     The answer that the caller got has the id that the caller knows; others have the route behind it.
     `at` is the time in seconds since 1970, UTC; `valid` says whether the answer obeys the workload's schema.
-    `input` holds the workload's input columns where the request named them, and is empty for a conversation of the
-    caller's own; `cost_usd` is what the answer cost at the measured or listed price. `caller` is a salted hash of the
-    key that asked, empty where no key is asked for; `customer` one of whom it asked for. A request that a version did
-    not answer has the finish reason `error` and why instead of a text; it is not valid.
+    `input` holds the workload's input columns where the request named them, and is empty where it is no answer of the
+    workload: to a conversation of the caller's own, in a form of the caller's, or cut at the caller's limit. `cost_usd`
+    is what the answer cost at the measured or listed price. `caller` is a salted hash of the key that asked, empty
+    where no key is asked for; `customer` one of whom it asked for. A request that a version did not answer has the
+    finish reason `error` and why instead of a text; it is not valid.
 
     Where tools were offered, `tools` has them with their schemas and `calls` what the answer called; it is valid where
     its calls are whole. It is a turn of a conversation then and no answer of the workload: `input` is empty.
@@ -54,6 +55,11 @@ class Trace(Record):
     def failed(self) -> bool:
         """Whether the version did not answer."""
         return self.finish_reason == "error"
+
+    @property
+    def cut(self) -> bool:
+        """Whether it is only an answer's beginning: the limit of tokens came before its end."""
+        return self.finish_reason == "length"
 
     @property
     def is_turn(self) -> bool:

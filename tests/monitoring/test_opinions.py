@@ -79,6 +79,14 @@ def test_failures_teach_nothing(tmp_path: Path) -> None:
     assert heard(tmp_path, failed, said("a", corrected=BILL, score=0.0), scored("a", 0.0)) == []
 
 
+def test_answers_that_were_cut_teach_nothing(tmp_path: Path) -> None:
+    cut = answered("a", LATE, finish_reason="length")
+    whole = answered("a~shadow", HEX, input={"message": "a"}, route="shadow", returned=False)
+    assert heard(tmp_path / "one", cut, said("a", corrected=BILL, score=0.0), scored("a", 0.0)) == []
+    kinds = [type(each.said) for each in heard(tmp_path / "two", cut, whole, scored("a", 0.0), scored("a~shadow", 1.0))]
+    assert kinds == [Logged]  # of the whole answer alone
+
+
 def test_nothing_is_learnt_from_the_labelling_sample_on_any_route_or_with_any_number_of_answers(
     tmp_path: Path,
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from components.engines.chat import Chat
 from components.engines.thinking import answer_of
-from components.errors import DataError
+from components.errors import ConfigError, DataError
 from components.methods.grpo.probe import Probe, selected
 from components.methods.grpo.selection import schedule
 from components.methods.grpo.settings import GrpoParams
@@ -57,6 +57,7 @@ def train_rl(task: TrainingTask, params: GrpoParams, reward: Reward, tracker: Tr
     resumes from the last checkpoint in `task.work`.
 
     Raises:
+        ConfigError: The processes would share the answers of a group.
         DataError: No examples.
         EngineError: `task.model` is no model folder.
         TrainingError: `task.work` belongs to another training, or the loss is not finite.
@@ -64,6 +65,7 @@ def train_rl(task: TrainingTask, params: GrpoParams, reward: Reward, tracker: Tr
     if not task.train:
         raise DataError("expected at least one example to train on, found none")
     compute = Compute.choose(task.precision)
+    require_whole_groups(params, compute)
     opened = starting_model(task, params.lora, compute)
     claim(task.work, identity := task.identity(params))
     reward = of_answers(reward, opened[1])
@@ -72,6 +74,20 @@ def train_rl(task: TrainingTask, params: GrpoParams, reward: Reward, tracker: Tr
     rows = schedule(mix, params.steps * params.prompts_per_step, random.Random(task.seed))
     job = rl_job(task, params, opened, RewardedAnswers(task, rows, reward, sample), compute)
     return finish(replace(job, prepared=mix.seconds), tracker, compute)
+
+
+def require_whole_groups(params: GrpoParams, compute: Compute) -> None:
+    """Refuse a step whose groups are parted: each process rewards its own answers, and ranks them among themselves.
+
+    Raises:
+        ConfigError: The prompts of a step do not divide evenly over processes.
+    """
+    processes: int = compute.state().num_processes
+    if params.prompts_per_step % processes:
+        raise ConfigError(
+            f"grpo.prompts_per_step: expected a multiple of the {processes} processes (launcher.processes), so that "
+            f"each has all grpo.generations ({params.generations}) of a prompt, found {params.prompts_per_step}"
+        )
 
 
 def of_answers(reward: Reward, tokenizer: Any) -> Reward:

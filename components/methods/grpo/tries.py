@@ -16,7 +16,7 @@ from components.errors import ConfigError, DataError
 from components.methods.grpo.probe import selected, shared_out
 from components.methods.grpo.selection import schedule
 from components.methods.grpo.settings import GrpoParams
-from components.methods.grpo.training import Rewarded, rl_job
+from components.methods.grpo.training import Rewarded, require_whole_groups, rl_job
 from components.params import Limits
 from components.records import Example, Trajectory
 from components.tasks import EnginePolicy, EnvironmentSpec, Rolled, roll
@@ -97,7 +97,7 @@ def train_on_tries(task: TrainingTask, params: GrpoParams, tries: Tries, tracker
     a try replace the setting `max_new_tokens`.
 
     Raises:
-        ConfigError: `rollouts` is vLLM, which does not support tries.
+        ConfigError: `rollouts` is vLLM, which does not support tries, or the processes would share a task's tries.
         DataError: No examples.
         EngineError: `task.model` is no model folder, or its template knows no tools.
         TrainingError: `task.work` belongs to another training, or the loss is not finite.
@@ -107,6 +107,7 @@ def train_on_tries(task: TrainingTask, params: GrpoParams, tries: Tries, tracker
     if not task.train:
         raise DataError("expected at least one example to train on, found none")
     compute = Compute.choose(task.precision)
+    require_whole_groups(params, compute)
     opened = starting_model(task, params.lora, compute)
     claim(task.work, identity := task.identity(params, tries.limits.model_dump_json()))
     with compute.fast_convolutions():

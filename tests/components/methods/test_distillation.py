@@ -13,15 +13,16 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from components.errors import TrainingError
 from components.evaluation import classical
-from components.methods import Job, method_of
+from components.methods import Job, distilling, method_of
 from components.methods.distilling import behind
-from components.methods.gold import byte_spans
+from components.methods.gold import OtherVocabularyDistiller, byte_spans
 from components.methods.on_policy_distillation import TeacherModel, same_vocabulary, scheduled, train_distilled
 from components.models import open_model
 from components.opening import Artifact
+from components.prompts import Prompt
 from components.tracking import NullTracker
 from components.training.encode import encode_prompts
-from tests.components.methods.small import OUTPUT, job
+from tests.components.methods.small import OUTPUT, example, job
 
 STEPS: dict[str, Any] = {
     "steps": 12, "prompts_per_step": 8, "device_batch_prompts": 4, "learning_rate": 0.01, "evaluations": 1,
@@ -85,13 +86,49 @@ def test_the_teacher_reads_its_own_prompt_before_the_students_answer(tmp_path: P
     rows = list(zip(known, answers, strict=True))
     ids = torch.tensor([[pad] * (width - len(prompt)) + prompt + answer for prompt, answer in rows])
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * (len(prompt) + 3) for prompt, _ in rows])
-    new, seen = behind({tuple(each): other for each, other in zip(known, taught, strict=True)}, ids, mask, 3, pad)
+    new, seen = behind(taught, ids, mask, 3, pad)
     read = [row[here.bool()].tolist() for row, here in zip(new, seen, strict=True)]
     assert read == [prompt + answer for prompt, answer in zip(taught, answers, strict=True)]
     with torch.no_grad():
         batched = model(input_ids=new, attention_mask=seen).logits[0, -4:-1]
         alone = model(input_ids=torch.tensor([taught[0] + answers[0]])).logits[0, -4:-1]
     assert torch.allclose(batched, alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("same_tokens", [True, False])
+def test_examples_with_one_prompt_of_the_student_have_each_its_own_of_the_teacher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, same_tokens: bool
+) -> None:
+    texts = ("gold", "free")
+    asked = [example(0).model_copy(update={"id": tier, "input": {"text": "lost", "tier": tier}}) for tier in texts]
+    of, taught = job(tmp_path, train=asked), dict[str, str]()
+    tokenizer = AutoTokenizer.from_pretrained(of.model)
+
+    def written(_: Any, __: Any, prompts: list[list[int]], draws: Any) -> list[list[list[int]]]:
+        """An answer that says whose it is: prompts come in the order of the rows."""
+        rows = scheduled(2, 2, of.seed)
+        assert prompts[0] == prompts[1]
+        return [[[*tokenizer(texts[row])["input_ids"], tokenizer.eos_token_id]] for row in rows]
+
+    def noted(prompts: Any, ids: Any, mask: Any, completion: int, pad: int) -> Any:
+        new, seen = behind(prompts, ids, mask, completion, pad)
+        for prompt, row in zip(prompts, new, strict=True):
+            taught[tokenizer.decode(row[-completion:], skip_special_tokens=True)] = tokenizer.decode(prompt)
+        return new, seen
+
+    logits = OtherVocabularyDistiller._logits
+
+    def read(self: Any, model: Any, own: Any, prompts: Any, answers: Any) -> Any:
+        if model is self.teacher_model:
+            for prompt, answer in zip(prompts, answers, strict=True):
+                taught[tokenizer.decode(answer, skip_special_tokens=True)] = tokenizer.decode(prompt)
+        return logits(self, model, own, prompts, answers)
+
+    monkeypatch.setattr(distilling, "behind", noted)
+    monkeypatch.setattr(OtherVocabularyDistiller, "_logits", read)
+    teacher = TeacherModel(of.model, Prompt("rich", "Sort.", "{text} [{tier}]"), same_tokens=same_tokens)
+    divergences(tmp_path, of, teacher, params(steps=1, prompts_per_step=2, device_batch_prompts=2), written)
+    assert {answer: f"[{answer}]" in prompt for answer, prompt in taught.items()} == {"gold": True, "free": True}
 
 
 def with_other_tokens(folder: Path, of: Job, vocabulary: int = 420) -> Artifact:

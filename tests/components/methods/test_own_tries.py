@@ -33,7 +33,8 @@ def tried(said: str, invalid_calls: int = 0) -> str:
 
 def test_a_try_that_passes_with_an_invalid_call_is_not_learnt_from_and_failures_still_count() -> None:
     texts = (tried("Rung."), tried("Rung!", invalid_calls=1), tried("No.", invalid_calls=2))
-    sampled = only_clean(Sampled(example_id="a", texts=texts, scores=(RIGHT, RIGHT, WRONG)))
+    ended = ("stop",) * 3
+    sampled = only_clean(Sampled(example_id="a", texts=texts, finish_reasons=ended, scores=(RIGHT, RIGHT, WRONG)))
     assert sampled.passed == texts[:1] and sampled.failed == texts[2:]
     example = Example(id="a", input={"text": "Ring."}, demonstration=tried("Wrong."), reference="", group="a")
     kept = accepted([example], [sampled], PARAMS, seed=1)
@@ -41,7 +42,8 @@ def test_a_try_that_passes_with_an_invalid_call_is_not_learnt_from_and_failures_
 
 
 def test_a_task_that_only_unclean_tries_solve_is_left_out() -> None:
-    sampled = only_clean(Sampled(example_id="a", texts=(tried("Rung!", 1),), scores=(RIGHT,)))
+    texts = (tried("Rung!", 1),)
+    sampled = only_clean(Sampled(example_id="a", texts=texts, finish_reasons=("stop",), scores=(RIGHT,)))
     assert sampled.texts == ()
     example = Example(id="a", input={"text": "Ring."}, demonstration="", reference="", group="a")
     assert accepted([example], [sampled], PARAMS, seed=1) == []

@@ -78,6 +78,12 @@ def test_where_too_few_agree_the_example_is_left_out_or_kept_as_it_is(tmp_path: 
     assert demonstration(mended(of, agreeing=1), 4) == example(4).reference
 
 
+def test_an_answer_that_is_too_long_to_be_trained_on_decides_nothing(tmp_path: Path) -> None:
+    of = doubtful(tmp_path, 4, intent="delivery")
+    result = mended(of, max_tokens=32)  # every prompt has more
+    assert (demonstration(result, 4), result.changed, result.confirmed, result.undecided) == (None, [], 0, 1)
+
+
 def test_an_optional_field_that_members_leave_out_is_left_out(tmp_path: Path) -> None:
     """Only urgent messages say whether they are urgent; of two others one demonstration has the field too much."""
     schema = {**OUTPUT, "required": ["intent", "order"]}

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
-from components.methods import Job, samples
+from components.errors import TrainingError
+from components.methods import Job, method_of, rejection_sampling, samples
+from components.methods.rejection_sampling import accepted
 from components.methods.samples import Sampled, SamplingParams, drawing_seconds, scored_samples
 from components.methods.trained import made_of
 from components.records import Completion, Example, Score
+from components.tracking import NullTracker
 from components.training import Trained
 from tests.components.methods import small
 
@@ -34,10 +37,19 @@ class Drawing:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.ended: tuple[Any, ...] = ()  # for each answer to a prompt; then the answers differ
 
     def draw(self, part: Sequence[Example], seed: int, temperature: float, n: int) -> list[list[Completion]]:
         self.asked += [example.id for example in part]
-        return [[Completion.of_text(example.id, "{}")] * n for example in part]
+        if not self.ended:
+            return [[Completion.of_text(example.id, "{}")] * n for example in part]
+        return [
+            [
+                Completion.of_text(example.id, f"{{}} {at}").model_copy(update={"finish_reason": reason})
+                for at, reason in enumerate(self.ended)
+            ]
+            for example in part
+        ]
 
 
 @pytest.fixture
@@ -96,6 +108,69 @@ def test_the_time_of_drawing_is_kept_with_samples_and_is_part_of_the_rungs(
     assert made_of(of, trained, 4, drawing=7.0).seconds == 32.0
 
 
-def test_samples_of_earlier_versions_took_no_known_time() -> None:
-    earlier = '{"example_id": "a", "texts": ["b"], "scores": [null]}'
-    assert drawing_seconds([Sampled.model_validate_json(earlier)]) == 0.0
+def test_samples_of_which_less_was_kept_are_drawn_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawing: Drawing
+) -> None:
+    class More(Sampled):
+        """As a later version keeps them."""
+
+        more: int = 0
+
+    of = small.job(tmp_path)
+    scored_samples(of, PARAMS)
+    monkeypatch.setattr(samples, "Sampled", More)
+    scored_samples(of, PARAMS)
+    assert len(drawing.asked) == 8
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_an_answer_that_was_cut_is_not_right_whatever_the_scorer_says(
+    tmp_path: Path, drawing: Drawing, *, passes: bool
+) -> None:
+    drawing.ended = ("stop", "length")
+    of = small.job(tmp_path, scorer=Passes(passes=passes))
+    texts = [(prompt.passed, prompt.failed, prompt.cut) for prompt in scored_samples(of, PARAMS)]
+    assert set(texts) == {(("{} 0",), (), ()) if passes else ((), ("{} 0",), ("{} 1",))}
+
+
+def test_an_answer_that_was_cut_is_no_demonstration_and_its_prompt_is_not_easy() -> None:
+    right, wrong = Score(value=1.0, passed=True), Score(value=0.0, passed=False)
+    settings: Any = small.settings("rejection_sampling", easy_share=0.0, most_kept=2)
+
+    def kept(*scores: Score) -> list[str]:
+        given = Sampled(
+            example_id="train-000", texts=("a", "b"), finish_reasons=("stop", "length"), scores=scores
+        )  # fmt: skip
+        return [each.demonstration for each in accepted([small.example(0)], [given], settings, seed=1)]
+
+    assert kept(right, wrong) == ["a"]
+    assert kept(wrong, right) == []
+    assert kept(right, right) == []  # always right, of which no share stays
+
+
+def test_drawn_answers_that_are_too_long_are_left_out_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    of, trained = small.job(tmp_path), list[Example]()
+    given = [
+        Sampled(example_id=example.id, texts=(text,), finish_reasons=("stop",), scores=(Score(value=1.0, passed=True),))
+        for example, text in zip(of.train, ("{}", "{" + " " * 300 + "}", "{ }"), strict=False)
+    ]
+    monkeypatch.setattr(rejection_sampling, "scored_samples", lambda *_: given)
+
+    def train_on(job: Job, examples: Sequence[Example], *_: Any) -> Trained:
+        trained.extend(examples)
+        return Trained(
+            best_step=1, dev_score=0.5, steps=1, seconds=1.0, prepared=0.0, examples_per_second=1.0, curves={}
+        )
+
+    monkeypatch.setattr(rejection_sampling, "train_on", train_on)
+    settings: Any = small.settings("rejection_sampling", easy_share=1.0)
+    with caplog.at_level("INFO"):
+        made = method_of("rejection_sampling").make(of, settings, NullTracker())
+    assert [example.demonstration for example in trained] == ["{}", "{ }"]
+    assert made.metrics["too_long"] == 1.0
+    assert "own: 1 of 3 answers have more than 300 tokens (max_tokens) and are left out." in caplog.messages
+    del given[2], given[0]
+    with pytest.raises(TrainingError, match=r"at most 300 tokens with their prompt \(max_tokens\), found none of 1"):
+        method_of("rejection_sampling").make(of, settings, NullTracker())

@@ -40,6 +40,12 @@ def test_one_step_of_sft(name: str, make_task: Callable[..., TrainingTask], mode
 
 
 @pytest.mark.parametrize("name", PROFILES)
+def test_each_process_has_whole_groups(name: str) -> None:
+    profile = load(ROOT / f"params/profiles/{name}.yaml", Profile)
+    assert GrpoParams.model_validate(profile.methods["grpo"]).prompts_per_step % profile.launcher.processes == 0
+
+
+@pytest.mark.parametrize("name", PROFILES)
 def test_one_step_of_grpo(
     name: str, make_task: Callable[..., TrainingTask], model_folder: Callable[..., Path], sample: Sample
 ) -> None:

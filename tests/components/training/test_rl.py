@@ -10,16 +10,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from components.errors import DataError, TrainingError
+from components.errors import ConfigError, DataError, TrainingError
 from components.methods.grpo.probe import selected
 from components.methods.grpo.selection import schedule
 from components.methods.grpo.settings import GrpoParams
-from components.methods.grpo.training import train_rl
+from components.methods.grpo.training import require_whole_groups, train_rl
 from components.models import open_model
 from components.params import LoraParams
 from components.records import Example
 from components.tracking import NullTracker
 from components.training import Draws, Sample, TrainingTask
+from components.training.precision import Compute
 
 PARAMS = GrpoParams(
     steps=4,
@@ -213,6 +214,18 @@ def test_no_examples_are_refused_before_anything_is_written(make_task: MakeTask,
     with pytest.raises(DataError, match="at least one example"):
         train_rl(task, PARAMS, reward, NullTracker(), sample)
     assert not task.work.exists()
+
+
+def test_processes_that_would_share_a_group_are_refused_before_anything_is_written(
+    make_task: MakeTask, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Compute, "state", lambda self: SimpleNamespace(num_processes=4))
+    task, shared = make_task(), PARAMS.model_copy(update={"generations": 8, "device_batch_rollouts": 4})
+    said = r"grpo\.prompts_per_step: expected a multiple of the 4 processes .*grpo\.generations \(8\).*, found 2"
+    with pytest.raises(ConfigError, match=said):
+        train_rl(task, shared, reward, NullTracker(), sample)
+    assert not task.work.exists()
+    require_whole_groups(shared.model_copy(update={"prompts_per_step": 8}), Compute.choose("fp32"))
 
 
 def test_rollouts_by_vllm_are_asked_of_trl(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """GRPO on tries of an agent: from the loop's tokens to a step."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -121,6 +122,17 @@ def test_tries_are_not_drawn_by_vllm_and_it_is_not_started_for_them(tmp_path: Pa
     )  # fmt: skip
     tries = at_the_bell(lambda asked, made: [0.0 for _ in made])
     with pytest.raises(ConfigError, match=r"grpo\.rollouts: expected transformers for an agent's tries, found vllm"):
+        train_on_tries(ringing(tmp_path, 2), params, tries, NullTracker())
+
+
+def test_processes_that_would_share_a_task_s_tries_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = GrpoParams(
+        steps=1, learning_rate=1e-4, prompts_per_step=2, generations=8, device_batch_rollouts=4, max_new_tokens=16,
+        probe_prompts=0,
+    )  # fmt: skip
+    monkeypatch.setattr(Compute, "state", lambda self: SimpleNamespace(num_processes=4))
+    tries = at_the_bell(lambda asked, made: [0.0 for _ in made])
+    with pytest.raises(ConfigError, match=r"grpo\.prompts_per_step: expected a multiple of the 4 processes"):
         train_on_tries(ringing(tmp_path, 2), params, tries, NullTracker())
 
 

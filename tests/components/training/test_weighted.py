@@ -72,6 +72,18 @@ def test_the_usual_score_is_that_of_the_kind_drawn_towards_that_of_all(examples:
     assert log_weights[8] == pytest.approx((0.2 - 3.3 / 13) / 0.3)
 
 
+def test_a_kind_that_no_answer_has_is_refused_and_an_empty_one_is_a_kind(examples: list[Example]) -> None:
+    rows = logged([each.model_copy(update={"slices": {"kind": "easy"}}) for each in examples])
+    said = r"weighted_sft\.usual_by: expected an input column or a slice of logged answers \(kind, text\), found knid"
+    with pytest.raises(ConfigError, match=said):
+        log_weights_of(rows, PARAMS.model_copy(update={"usual_by": "knid"}))
+    blank = [each.model_copy(update={"input": {"kind": ""}, "slices": {"kind": "easy"}}) for each in examples[:4]]
+    full = [each.model_copy(update={"input": {"kind": "easy"}}) for each in examples[4:]]
+    log_weights = log_weights_of(logged(blank) + logged(full, 0.2, 0.0), PARAMS.model_copy(update={"usual_by": "kind"}))
+    # Of all 0.3; of 8 blank ones 0.5, drawn to 0.3 by five answers: (4.0 + 1.5) / 13.
+    assert log_weights[0] == pytest.approx((1.0 - 5.5 / 13) / 0.3)
+
+
 def test_inconclusive_logs_are_refused(examples: list[Example]) -> None:
     def refused(rows: list[tuple[Example, Logged]], said: str, **changes: Any) -> None:
         params = PARAMS.model_copy(update=changes)
