@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from components.data.texts import clean, shown
 from components.engines import ChatRequest, Engine, Sampling, open_engine, open_prompting
+from components.engines.base import failed
 from components.errors import DataError
 from components.evaluation import classical
 from components.params import AgentParams, Profile, Workload
@@ -160,19 +161,19 @@ class ClassifierEngine:
         self._classifier, self.columns = classifier, tuple(dict.fromkeys(classifier.columns))
 
     def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
-        """One answer each, `n` times: there is nothing to draw.
+        """One answer each, `n` times: there is nothing to draw. A message that lacks an input has none."""
+        asked = [self._asked(request) for request in requests]
+        answers = iter(self._classifier.predict([example for example in asked if isinstance(example, Example)]))
+        given = [next(answers) if isinstance(each, Example) else each for each in asked]
+        return [answer for answer in given for _ in range(sampling.n)]
 
-        Raises:
-            DataError: A message is not the input that the classifier was fitted on.
-        """
-        asked = [
-            Example(
-                id=request.example_id, input=inputs_of(self.columns, request.messages[-1].content),
-                demonstration="", reference="", group="",
-            )
-            for request in requests
-        ]  # fmt: skip
-        return [answer for answer in self._classifier.predict(asked) for _ in range(sampling.n)]
+    def _asked(self, request: ChatRequest) -> Example | Completion:
+        """What the classifier is asked, or why it cannot be."""
+        try:
+            inputs = inputs_of(self.columns, request.messages[-1].content)
+        except DataError as error:
+            return failed(request, str(error))
+        return Example(id=request.example_id, input=inputs, demonstration="", reference="", group="")
 
 
 def user_message(inputs: dict[str, str]) -> str:

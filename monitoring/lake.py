@@ -146,9 +146,10 @@ class Lake:
         return _joined(Trace, parts)
 
     def outcomes(self, workload: str, version: int, window: tuple[float, float]) -> list[tuple[str, bool]]:
-        """The customer, and whether the answer was valid, for all requests to a version in a window [since, until).
+        """The customer, and whether the answer was valid, for a version's answers in a window [since, until).
 
-        Includes answers that a second model's answer replaced.
+        Includes turns of conversations with tools, and answers that a second model's answer replaced; not answers to
+        callers' own prompts, or in a form of theirs.
         """
         import pyarrow.compute as pc
 
@@ -359,7 +360,8 @@ def _outcomes(path: Path, asked: "pc.Expression") -> list[tuple[str, bool]]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    pieces = list(batches(path, Trace, asked, columns=["customer", "valid"]))
+    read = batches(path, Trace, asked, columns=["customer", "valid", "input", "tools", "turns"])
+    pieces = [piece.select(["customer", "valid"]).filter(_is_judged(piece)) for piece in read]
     if not pieces:
         return []
     rows = pa.Table.from_batches(pieces)
@@ -370,6 +372,15 @@ def _outcomes(path: Path, asked: "pc.Expression") -> list[tuple[str, bool]]:
     for code in np.flatnonzero(np.bincount(codes)):
         pairs[code] = (names[code // 2], bool(code % 2))
     return pairs[codes].tolist()
+
+
+def _is_judged(piece: "pa.RecordBatch") -> "pa.Array":
+    """Whether each answer counts for its version: one of the workload, or a turn of a conversation with tools."""
+    import numpy as np
+    import pyarrow as pa
+
+    kinds = _has_entries(piece["input"]).fill_null(False), piece["tools"].is_valid(), piece["turns"].is_valid()
+    return pa.array(np.logical_or.reduce([kind.to_numpy(zero_copy_only=False) for kind in kinds]))
 
 
 def _records(kind: type[AnyRecord], pieces: "Iterable[pa.RecordBatch]") -> tuple[list[AnyRecord], int]:

@@ -15,11 +15,17 @@ from components.records import Completion, Message, Record, Tool, Usage
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A conversation to answer; `sender` says who sent it, where that matters."""
+    """A conversation to answer; `sender` says who sent it, where that matters.
+
+    Once one of `stops` stands in its answer an engine may end it, with the stop in it or not; whoever asks cuts it off.
+    Once `unwanted` says that nobody waits for it any more, an engine may end it anywhere, as if at its limit.
+    """
 
     example_id: str
     messages: list[Message]
     sender: str = field(default="", repr=False)
+    stops: tuple[str, ...] = ()
+    unwanted: Callable[[], bool] | None = field(default=None, repr=False, compare=False)
 
 
 class Calls(Record):

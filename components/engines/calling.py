@@ -143,7 +143,7 @@ class TurnParser:
     def _arguing(self) -> Piece | None:
         for at, sign in enumerate(self._kept):
             self._read(sign)
-            if not self._depth:
+            if sign in "}]" and not self._quoted and not self._depth:
                 text, self._kept, self._state = self._kept[: at + 1], self._kept[at + 1 :], self._closing
                 return Piece(text, self.begun - 1)
         text, self._kept = self._kept, ""
@@ -173,16 +173,17 @@ def _overlap(text: str) -> int:
 class TurnWriter:
     """Writes a turn whose calls come apart from its text, piece by piece, in the form that `TurnParser` reads.
 
-    A call stays open where its arguments are no JSON object in the end, as those of a turn that was cut are not.
+    A call stays open where its arguments are no JSON object in the end, as those of a turn that was cut are not; what
+    comes behind such a call is dropped.
     """
 
     def __init__(self) -> None:
         self._number: int | None = None
-        self._arguments = ""
+        self._arguments, self._open = "", False
 
     def text(self, text: str) -> str:
         """The next part of the turn for some of its text."""
-        return self.close() + text
+        return self._behind(text)
 
     def call(self, number: int, name: str | None, arguments: str | None) -> str:
         """The next part of the turn for a piece of a call, which begins where the tool's name is."""
@@ -190,18 +191,30 @@ class TurnWriter:
         if number != self._number:
             if name is None:
                 return ""
-            begins = f'{self.close()}\n{OPEN}\n{{"name": {json.dumps(name)}, "arguments": '
+            begins = self._behind(f'\n{OPEN}\n{{"name": {json.dumps(name)}, "arguments": ')
             self._number, self._arguments = number, ""
-        self._arguments += arguments or ""
-        return begins + (arguments or "")
+        before, self._arguments = self._arguments, (self._arguments + (arguments or "")).lstrip()
+        goes_on = self._begun and not self._open
+        return begins + (self._arguments[len(before) :] if goes_on else "")
 
     def close(self) -> str:
         """The end of the call that is being written, if there is one."""
-        if self._number is None:
+        if self._number is None or self._open:
             return ""
         self._number = None
-        missing = "" if self._arguments.strip() else "{}"  # of a call without arguments
-        return missing + (f"}}\n{CLOSE}" if _is_object(self._arguments + missing) else "")
+        arguments = "{}" if self._arguments.rstrip() in ("", "null") else self._arguments
+        self._open = not _is_object(arguments)
+        return ("" if self._begun else arguments) + ("" if self._open else f"}}\n{CLOSE}")
+
+    @property
+    def _begun(self) -> bool:
+        """Whether the call's arguments begin as an object; until then they are kept back."""
+        return self._arguments.startswith("{")
+
+    def _behind(self, text: str) -> str:
+        """The end of the call that is being written, and a text behind it."""
+        ends = self.close()
+        return ends if self._open else ends + text
 
 
 def _is_object(text: str) -> bool:

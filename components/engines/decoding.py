@@ -15,16 +15,21 @@ from components.engines.sampling import choose, uniforms
 
 # Dropping finished rows moves others into their places: with fewer finished ones that costs more than it saves.
 FINISHED_SHARE = 0.125
+Reason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One completion to compute: its token limit, what its random numbers depend on, and a callback for each token."""
+    """One completion to compute: its token limit, what its random numbers depend on, and a callback for each token.
+
+    `early` says after each token why the row ends there, if it does.
+    """
 
     limit: int
     name: str
     sample: int
     on_token: Callable[[int], None] | None = None
+    early: Callable[[], Reason | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Finished:
 
     row: int
     tokens: list[int]
-    reason: Literal["stop", "length"]
+    reason: Reason
     each_logprob: list[float]
 
     @property
@@ -61,9 +66,13 @@ def decode(model: Any, batch: Batch, logits_RV: Tensor, rows: Sequence[Row], cho
             each[row].append(logprob)
             if (on_token := rows[row].on_token) is not None:
                 on_token(token)
-            if token in chooser.ends or len(tokens[row]) == rows[row].limit:
+            reason: Reason | None = "length" if len(tokens[row]) == rows[row].limit else None
+            if token in chooser.ends:
+                reason = "stop"
+            elif (early := rows[row].early) is not None:
+                reason = early() or reason
+            if reason is not None:
                 open_rows.remove(row)
-                reason = "stop" if token in chooser.ends else "length"
                 yield Finished(row, tokens[row], reason, each[row])
         if not open_rows:
             return

@@ -24,6 +24,7 @@ from components.engines.base import ChatRequest, Listeners, Sampling, failed, se
 from components.engines.calling import answer_grammar
 from components.engines.chat import Chat
 from components.engines.constraint import Grammar, Vocabulary
+from components.engines.ending import Ending
 from components.engines.gguf_files import FILES, Converted, Weights, converted
 from components.engines.llama_cpp_server import Written, library, started
 from components.engines.sampling import COLDEST
@@ -37,13 +38,18 @@ WEIGHTS: dict[Precision, Weights] = {"auto": "f16", "bf16": "bf16", "fp32": "f32
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One completion to compute: its place among the answers, its request, its prompt, its number and listener."""
+    """One completion to compute: its place among the answers, its request, its prompt, its number, and what ends it."""
 
     place: int
     request: ChatRequest
     tokens: list[int]
     sample: int
-    on_text: Callable[[str], None] | None = None
+    ending: Ending
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether llama.cpp tells of it while it is written, as it must where somebody listens or it may end early."""
+        return self.ending.reads or self.ending.watches
 
 
 class LlamaCppEngine:
@@ -51,9 +57,10 @@ class LlamaCppEngine:
 
     Several threads may call it: up to `at_once` completions are decoded together, and each ends by itself.
     `latency_ms` of a completion is the time from its start to its end, without the wait for a free place. `usage`
-    counts the whole prompt and the token that ends the answer. `confidence` is None for a streamed or cut answer of
-    which llama.cpp does not tell every token's probability: for characters that take several tokens it tells only the
-    last one's. A sample depends on seed, example and number, but for rounding, which the batch decides.
+    counts the whole prompt and the token that ends the answer. `confidence` is None for an answer that is told of
+    in parts, and of which llama.cpp does not tell every token's probability: for characters that take several tokens
+    it tells only the last one's. A sample depends on seed, example and number, but for rounding, which the batch
+    decides.
     """
 
     def __init__(self, model: Converted, tokenizer: Any, params: LlamaCppParams) -> None:
@@ -114,7 +121,7 @@ class LlamaCppEngine:
                 if isinstance(tokens, str):
                     answers[place] = failed(request, tokens)
                 else:
-                    jobs.append(Job(place, request, tokens, sample, listeners.get(place)))
+                    jobs.append(Job(place, request, tokens, sample, Ending(request, listeners.get(place))))
         total, wanted = len(answers), len(jobs)
         with tqdm(total=total, initial=total - wanted, desc="completions", unit="answer") as bar:
             for job, answer in zip(jobs, self._answers(jobs, sampling, held, bar.update), strict=True):
@@ -148,18 +155,17 @@ class LlamaCppEngine:
             EngineError: The grammar library gave up on the schema.
         """
         thinking = self.chat.thinks_under(sampling)
-        shown = None if job.on_text is None else AnswerFilter(job.on_text, thinking=thinking)
-        written = Written(shown)
+        written = Written(AnswerFilter(job.ending, thinking=thinking), job.ending)
         started = time.perf_counter()
         self._server.handle_completions(self._body(job, sampling, held), written)
         milliseconds = (time.perf_counter() - started) * 1e3
         if written.error is not None:
             return failed(job.request, f"expected an answer of llama.cpp, found: {written.error}", away=True)
         text = written.text
-        if shown is None:
+        if not job.in_parts:
             text = self.tokenizer.decode(written.tokens, skip_special_tokens=True)
         if held is not None:
-            held.check(text, ended=written.reason == "stop")
+            held.check(text, ended=written.reason == "stop" and not written.cut)
         complete = len(written.logprobs) == written.count
         return Completion(
             example_id=job.request.example_id,
@@ -182,7 +188,7 @@ class LlamaCppEngine:
             "top_p": sampling.top_p,
             "seed": seed_of(job.request, sampling, job.sample),
             "cache_prompt": self._cache_prompt,
-            "stream": job.on_text is not None,
+            "stream": job.in_parts,
             "n_probs": 1,
             "verbose": True,  # the only way to the tokens' ids
             "return_tokens": True,

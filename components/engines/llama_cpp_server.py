@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from components.engines.ending import Ending
 from components.engines.gguf_files import Converted
 from components.errors import EngineError
 from components.params import LlamaCppParams
@@ -14,17 +15,20 @@ ROUND_TOKENS = 256  # llama.cpp rounds a sequence's room up to these
 
 
 class Written:
-    """Collects what llama.cpp tells of one completion, and passes its text on as it is written."""
+    """Collects what llama.cpp tells of one completion, and passes its text on to `on_text` as it is written.
 
-    def __init__(self, on_text: Callable[[str], None] | None) -> None:
-        self._on_text = on_text
-        self.text, self.count, self.error = "", 0, None
+    `cut` says that `ending` ended it, and not the model or a limit.
+    """
+
+    def __init__(self, on_text: Callable[[str], None], ending: Ending) -> None:
+        self._on_text, self._ending = on_text, ending
+        self.text, self.count, self.error, self.cut = "", 0, None, False
         self.tokens: list[int] = []
         self.logprobs: list[float] = []
         self.reason: Any = None
 
     def __call__(self, reply: dict[str, Any]) -> bool:
-        """Take the next part; False says that the completion should go on."""
+        """Take the next part; says whether the completion should end here."""
         if "error" in reply:
             self.error = str(reply["error"].get("message", reply["error"]))
             return False
@@ -34,9 +38,11 @@ class Written:
         self.text += choice["text"]
         if choice["finish_reason"] is not None:
             self.reason, self.count = choice["finish_reason"], reply["usage"]["completion_tokens"]
-        if self._on_text is not None and choice["text"]:
+        if choice["text"]:
             self._on_text(choice["text"])
-        return False
+        if self.reason is None and (early := self._ending.reason()) is not None:
+            self.reason, self.count, self.cut = early, reply["__verbose"]["tokens_predicted"], True
+        return self.cut
 
 
 def library(name: str) -> Any:

@@ -93,8 +93,9 @@ class ApiParams(Settings):
     limit_field: Literal["max_completion_tokens", "max_tokens"] = Field(
         default="max_tokens", description="The API's name for the limit of new tokens."
     )
-    omit: tuple[Literal["temperature", "top_p", "seed", "stream"], ...] = Field(
-        default=(), description="Parameters that the API refuses; without `stream` answers come whole."
+    omit: tuple[Literal["temperature", "top_p", "seed", "stop", "stream"], ...] = Field(
+        default=(),
+        description="Parameters that the API refuses; without `stream` answers come whole, without `stop` in full.",
     )
     tools: bool = Field(
         default=False,

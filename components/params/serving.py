@@ -102,8 +102,9 @@ class AccessParams(Settings):
 
     hosts: tuple[str, ...] = Field(
         default=(),
-        description="Host names, besides its own address, by which it may be called, also by their pages in a browser. "
-        "With API keys and no names here, any name.",
+        description="Host names, besides the address where a request arrives, by which it may be called, also by pages "
+        "that a proxy serves there beside it: no other page may read its answers (no CORS). With API keys and no names "
+        "here, any name.",
     )
     trusted_proxies: tuple[str, ...] = Field(
         default=(), description="Addresses of proxies in front of it, whose X-Forwarded-For is trusted."

@@ -4,20 +4,21 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ValidationError
 
 from components.serving.protocol import ChatCompletionRequest
-from components.serving.refusals import refusal
+from components.serving.refusals import RequestError, refusal
 from components.serving.replies import Reply, usage
 from components.serving.server import CLIENT_LEFT, Server
 from components.serving.streaming import Stream
 
 log = logging.getLogger(__name__)
 Body = TypeVar("Body", bound=BaseModel)
+Result = TypeVar("Result")
 
 
 async def parsed(kind: type[Body], server: Server, request: Request) -> Body:
@@ -64,19 +65,41 @@ class Exchange:
             asked, form = await understood()
             if asked.stream:
                 return await self._streamed(asked, form, caller)
-            completions = await server.answer(form.name, asked, caller)
+            answer = server.begin(form.name, asked, caller)
+            completions = await self._unless_left(answer, answer)
         except Exception as error:
             server.metrics.refused(refusal(error).status)
             raise
         server.metrics.answered(time.perf_counter() - self._started, usage(completions))
         return JSONResponse(form.body(completions))
 
+    async def _unless_left(self, wanted: Awaitable[Result], answer: "asyncio.Task[Any]") -> Result:
+        """What is wanted of an answer, which is given up where its caller leaves before.
+
+        Raises:
+            RequestError: The caller left.
+            Exception: The answer's error.
+        """
+        got, left = asyncio.ensure_future(wanted), asyncio.ensure_future(self._request.receive())
+        try:
+            await asyncio.wait((got, left), return_when=asyncio.FIRST_COMPLETED)
+            if got.done():
+                return got.result()
+            raise RequestError(CLIENT_LEFT, "expected a caller that waits, found it gone")
+        except BaseException:
+            self._server.leave(answer)
+            raise
+        finally:
+            left.cancel()
+            if got is not answer:
+                got.cancel()
+
     async def _streamed(self, asked: ChatCompletionRequest, form: Reply, caller: str) -> Response:
         """Stream an answer. The status leaves with the first piece, so that an earlier error gets its own status."""
         stream, metrics = Stream(), self._server.metrics
         answer = self._server.begin(form.name, asked, caller, stream.add)
         pieces = stream.pieces(answer)
-        first = await anext(pieces, None)
+        first = await self._unless_left(anext(pieces, None), answer)
         metrics.first_token.observe(time.perf_counter() - self._started)
 
         async def lines() -> AsyncGenerator[str]:
@@ -88,7 +111,8 @@ class Exchange:
             except (
                 asyncio.CancelledError,
                 GeneratorExit,
-            ):  # the caller went away; the answer is still recorded
+            ):  # the caller went away
+                self._server.leave(answer)
                 metrics.refused(CLIENT_LEFT)
                 raise
             except Exception as error:  # of any kind: the status was already sent

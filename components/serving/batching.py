@@ -8,6 +8,7 @@ there is room.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -44,6 +45,7 @@ class Batcher:
         self._waiting = Waiting(most_waiting, max(1, round(most_waiting * caller_share)))
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="answers")
         self._running, self._ended = 0, threading.Condition()
+        self._at_work = dict[Request, float]()  # since when, by time.monotonic
         self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
         self._thread.start()
 
@@ -57,6 +59,11 @@ class Batcher:
         """How many requests have not been started."""
         return len(self._waiting)
 
+    @property
+    def oldest_s(self) -> float:
+        """For how many seconds the oldest request at work has been answered; 0 if there is none."""
+        return max((time.monotonic() - since for since in list(self._at_work.values())), default=0.0)
+
     def submit(self, request: Request) -> "Future[list[Completion]]":
         """Queue a request; cancelling the future takes it out if it has not been started.
 
@@ -67,6 +74,13 @@ class Batcher:
             raise QueueFull
         self._waiting.put(request)
         return request.done
+
+    def drop_spare(self) -> None:
+        """Give up what nobody waits for: what is at work ends early if its engine can, the rest is not answered."""
+        self._waiting.drop_spare()
+        for request in list(self._at_work):
+            if request.spare:
+                request.unwanted.set()
 
     def stop(self) -> None:
         """Take no more requests; the thread ends when the waiting ones are answered."""
@@ -123,6 +137,7 @@ class Batcher:
         if not started:
             return
         n = started[0].sampling.n
+        self._at_work.update(dict.fromkeys(started, time.monotonic()))
         try:
             self._on_batch(len(started))
             completions = _completions(started)
@@ -134,6 +149,9 @@ class Batcher:
             for request in started:
                 request.done.set_exception(error)
             return
+        finally:
+            for request in started:
+                del self._at_work[request]
         for request, answer in zip(started, answers, strict=True):
             request.done.set_result(answer)
 
@@ -171,8 +189,15 @@ class Batchers:
             self._stop_others({id(served.engine) for served in standing})
             return self._of(request.served.engine).submit(request)
 
+    def oldest_s(self, engine: Engine) -> float:
+        """For how many seconds the oldest request has been answered among those that this engine's callers wait for."""
+        with self._lock:
+            return self._own.get(id(engine), (engine, self.shared))[1].oldest_s
+
     def close(self) -> None:
-        """Answer all waiting requests, then stop."""
+        """Answer all callers' waiting requests, then stop."""
+        for batcher in (*self.kept, *self._stopped):
+            batcher.drop_spare()
         with self._lock:
             self._closed = True
             self._stop_others(set())

@@ -5,7 +5,7 @@ the page that calls, and the content type (without asking the server first, a pa
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,6 +36,12 @@ class Names:
             return cls(None)
         return cls(friends | LOOPBACK | {host.strip("[]").lower()}, friends)
 
+    def at(self, server: tuple[str, int | None] | None) -> "Names":
+        """The names where a connection arrived: also by that address, which no page's host name is."""
+        if self.own is None or server is None:
+            return self
+        return replace(self, own=self.own | {server[0].lower()})
+
 
 class Guard:
     """An ASGI middleware that refuses requests that a foreign page may have sent."""
@@ -47,7 +53,7 @@ class Guard:
         """Pass a request on or refuse it."""
         if scope["type"] == "http":
             try:
-                check(scope["method"], Headers(scope=scope), self._names)
+                check(scope["method"], Headers(scope=scope), self._names.at(scope.get("server")))
             except RequestError as error:
                 await JSONResponse(error.body, status_code=error.status)(scope, receive, send)
                 return

@@ -68,12 +68,14 @@ def guarded(door: Door) -> type[asyncio.Protocol]:
         cycle: Any = None
         _deadline: asyncio.TimerHandle | None = None
         _untaken: asyncio.TimerHandle | None = None
-        _header_bytes = 0
+        _reads_headers = False  # or waits for them; never with h11, which limits them itself
+        _header_bytes = 0  # of headers that have not ended
         _field_bytes = 0
         pipeline: Any = ()
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            self._reads_headers = hasattr(self, "parser")
             if door.enter(self):
                 self._hurry()
             else:
@@ -90,17 +92,16 @@ def guarded(door: Door) -> type[asyncio.Protocol]:
         def data_received(self, data: bytes) -> None:
             if self.transport.is_closing():
                 return
+            self._header_bytes += len(data) * self._reads_headers
             super().data_received(data)
             if len(self.pipeline) > MOST_AHEAD:
                 self.transport.abort()
                 return
             if self._arrived:
                 self._in_time()
-                self._header_bytes = 0
                 door.works(self)
-                return
-            self._hurry()
-            self._header_bytes += len(data) * (not self._has_headers)
+            else:
+                self._hurry()
             if self._header_bytes > door.params.most_header_bytes:
                 self._refuse_headers()
 
@@ -115,8 +116,21 @@ def guarded(door: Door) -> type[asyncio.Protocol]:
             if self._field_bytes > door.params.most_header_bytes:
                 self._refuse_headers()
 
+        def on_headers_complete(self) -> None:
+            super().on_headers_complete()  # pyright: ignore[reportAttributeAccessIssue]
+            self._reads_headers, self._header_bytes = False, 0
+
+        def on_message_complete(self) -> None:
+            super().on_message_complete()  # pyright: ignore[reportAttributeAccessIssue]
+            self._reads_headers, self._header_bytes = True, 0
+            self._in_time()
+
         def _refuse_headers(self) -> None:
+            """Refuse the request that is being read; without a word where its client would take that for another's."""
             if self.transport.is_closing():
+                return
+            if self._has_headers if self._reads_headers else self.pipeline or self.cycle.response_started:
+                self.transport.abort()
                 return
             refusal = RequestError(431, "too long headers", code="headers_too_large")
             self.transport.write(_reply("431 Request Header Fields Too Large", refusal))
@@ -174,6 +188,7 @@ def config(app: Any, params: ServingParams, **settings: Any) -> Config:
         app,
         http=guarded(door),
         ws="none",
+        h11_max_incomplete_event_size=limits.most_header_bytes,
         timeout_keep_alive=max(1, round(limits.idle_s)),
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,

@@ -1,7 +1,7 @@
 """Whether a server can do its work, and if not, why, in words for its operator.
 
-Decides what makes a server not ready, so that a load balancer asks another one: no champion, threads that died,
-traces that cannot be written, a disk that is nearly full.
+Decides what makes a server not ready, so that a load balancer asks another one: no champion, one that is stuck, threads
+that died, traces that cannot be written, a disk that is nearly full.
 """
 
 import shutil
@@ -17,8 +17,11 @@ def problems(server: Server) -> list[str]:
 
 
 def _problems(server: Server) -> Iterator[str]:
-    if server.follower.served is None:
+    served, most_s = server.follower.served, server.params.timeout_s
+    if served is None:
         yield f"{server.model} has no champion that is ready"
+    elif (stuck_s := server.batchers.oldest_s(served.engine)) > most_s:
+        yield f"expected answers within {most_s:g} s, found a request at work for {stuck_s:.0f} s"
     batchers = server.batchers.kept
     if not all(batcher.alive for batcher in batchers):
         yield "the thread that answers requests has ended"

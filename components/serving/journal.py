@@ -45,7 +45,7 @@ class Journal:
     ) -> None:
         """`schema` is the workload's output: traces say whether an answer obeys it, and who asked."""
         self._owners = owners or Owners()
-        self._workload, self._schema = workload, JsonSchemaScorer(schema)
+        self._workload, self.schema, self._obeys = workload, schema, JsonSchemaScorer(schema)
         self._spools = [(Spool(outlet.folder), outlet) for outlet in outlets]
         self._drains = [_emptied(spool, outlet) for spool, outlet in self._spools]
 
@@ -97,7 +97,7 @@ class Journal:
 
     def valid(self, completion: Completion) -> bool:
         """Whether an answer obeys the workload's schema."""
-        return completion.error is None and self._schema.allows(completion.text)
+        return completion.error is None and self._obeys.allows(completion.text)
 
     def asked(self, name: str, caller: str, user: str | None = None) -> str:
         """Note a request, whose answers will be recorded under this name; returns the customer that it is for."""

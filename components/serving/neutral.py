@@ -6,12 +6,14 @@ Decides by name and value; any other parameter asks for something that this serv
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel, model_validator
+
 from components.serving.refusals import RequestError
 
 # Ignored whatever their value: notes, accounts, caches, hints.
 HARMLESS = frozenset({
     "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
-    "prompt_cache_options", "prediction", "parallel_tool_calls", "include", "truncation",
+    "prompt_cache_options", "prediction", "parallel_tool_calls", "include", "truncation", "include_obfuscation",
 })  # fmt: skip
 # Values that ask for what is done anyway, besides those in NOTHING, which all parameters may have.
 SAME: Mapping[str, tuple[Any, ...]] = {
@@ -27,6 +29,15 @@ SAME: Mapping[str, tuple[Any, ...]] = {
     "verbosity": ("medium",),
 }
 NOTHING: tuple[Any, ...] = (None, False, 0, [], {}, "")
+
+
+class Nullable(BaseModel):
+    """A request, or a part of one; null counts as absent."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, body: Any) -> Any:
+        return {name: value for name, value in body.items() if value is not None} if isinstance(body, dict) else body
 
 
 def refuse_unknown(extra: Mapping[str, Any]) -> None:

@@ -98,8 +98,12 @@ class Owners:
         return Sender(name, caller in self._keys.reviewers)
 
     def customer(self, caller: str, user: str | None) -> str:
-        """The customer that a caller asks for, as records name them: `user`, or else the caller itself."""
-        named = f"customer {caller}\n{user or ''}"
+        """The customer that a caller asks for, as records name them: a key's `user`, or else the caller itself.
+
+        Without a key a `user` is the same one from every address.
+        """
+        by = caller if not user or caller in self._keys.hashes else ""
+        named = f"customer {by}\n{user or ''}"
         return hmac.new(self._salt, named.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:_SHOWN]
 
     def asked(self, name: str, caller: str, customer: str = "") -> None:

@@ -12,7 +12,7 @@ from components.engines import Calls, Sampling
 from components.params import ServingParams
 from components.records import Message
 from components.records.messages import in_order_of_calls
-from components.serving.neutral import refuse_unknown
+from components.serving.neutral import Nullable, refuse_unknown
 from components.serving.refusals import RequestError
 from components.serving.tools import (
     CHOICE_SCHEMA,
@@ -34,6 +34,7 @@ MOST_PARTS = 1024  # parts of a message, and messages of a conversation
 MOST_STOPS, MOST_STOP = 16, 256
 CUSTOMER = ("safety_identifier", "user")
 MOST_SEED = 2**63
+ANY_OBJECT: dict[str, Any] = {"type": "object"}  # the schema of `json_object`
 
 
 class Turn(BaseModel):
@@ -102,7 +103,7 @@ def _text_of(part: Any) -> str:
     return text
 
 
-class NamedSchema(BaseModel):
+class NamedSchema(Nullable):
     """A JSON Schema with its name."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
@@ -111,7 +112,7 @@ class NamedSchema(BaseModel):
     content: dict[str, Any] = Field(alias="schema")
 
 
-class ResponseFormat(BaseModel):
+class ResponseFormat(Nullable):
     """The form that the answer must have."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -126,20 +127,22 @@ class ResponseFormat(BaseModel):
         if self.type == "json_schema" and self.json_schema is None:
             raise RequestError(400, "expected response_format.json_schema, found none", param="response_format")
         if self.json_schema is None or self.type != "json_schema":
-            return {"type": "object"} if self.type == "json_object" else None
+            return ANY_OBJECT if self.type == "json_object" else None
         if len(json.dumps(self.json_schema.content)) > most_bytes:
             raise RequestError(400, f"expected a schema of at most {most_bytes:,} bytes", param="response_format")
         return self.json_schema.content
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Nullable):
     """Options of a streamed answer."""
+
+    model_config = ConfigDict(extra="allow")
 
     include_usage: bool = False
 
 
-class Asked(BaseModel):
-    """The fields that all kinds of requests share; null counts as absent."""
+class Asked(Nullable):
+    """The fields that all kinds of requests share."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -147,11 +150,6 @@ class Asked(BaseModel):
     temperature: float = Field(default=0.0, ge=0, le=2)
     top_p: float = Field(default=1.0, gt=0, le=1)
     stream: bool = False
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, body: Any) -> Any:
-        return {name: value for name, value in body.items() if value is not None} if isinstance(body, dict) else body
 
     @property
     def customer(self) -> str | None:
@@ -205,6 +203,15 @@ class ChatCompletionRequest(Asked):
         if any(len(text) > MOST_STOP for text in stop):
             raise ValueError(f"expected texts of at most {MOST_STOP} characters")
         return tuple(text for text in stop if text)
+
+    def refuse_unknown(self) -> None:
+        """Refuse fields that ask for something that this server does not do, also in `stream_options`.
+
+        Raises:
+            RequestError: Names the first such field.
+        """
+        super().refuse_unknown()
+        refuse_unknown((self.stream_options and self.stream_options.model_extra) or {})
 
     @property
     def conversation(self) -> list[Message]:

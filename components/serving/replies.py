@@ -76,7 +76,8 @@ class ChatReply:
         for index, completion in enumerate(completions):
             hearing = None if self._heard is None else self._heard[index]
             events += [self._piece(index, piece) for piece in hearing.close()] if hearing else []
-            events.append(self._choice(index, {}, _reason(completion, calls=bool(hearing and hearing.begun))))
+            called = hearing is not None and bool(hearing.begun) and not hearing.inside
+            events.append(self._choice(index, {}, _reason(completion, calls=called)))
         if self._counted:
             events.append(event({**self._head("chat.completion.chunk"), "choices": [], "usage": usage(completions)}))
         return "".join([*events, "data: [DONE]\n\n"])
@@ -88,12 +89,14 @@ class ChatReply:
     def _whole(self, index: int, completion: Completion) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": completion.text, "refusal": None}
         calls: list[Any] = []
+        called = False
         if self._heard is not None:
-            said = parse_turn(completion.text, lambda number: call_id(self.name, index, number)).message
-            calls = [call.openai for call in said.tool_calls]
+            turn = parse_turn(completion.text, lambda number: call_id(self.name, index, number))
+            said, calls = turn.message, [call.openai for call in turn.message.tool_calls]
+            called = bool(calls) and turn.whole
             message |= {"content": said.content or None if calls else said.content}
             message |= {"tool_calls": calls} if calls else {}
-        reason = _reason(completion, calls=bool(calls))
+        reason = _reason(completion, calls=called)
         return {"index": index, "message": message, "logprobs": None, "finish_reason": reason}
 
     def _piece(self, index: int, piece: Piece) -> str:
@@ -116,7 +119,7 @@ class ChatReply:
 
 
 def _reason(completion: Completion, *, calls: bool) -> str:
-    """Why a choice ended; a call that was cut off did not end in `tool_calls`."""
+    """Why a choice ended; `calls` says that it ended in calls, which one that was cut off or has no object did not."""
     return "tool_calls" if calls and completion.finish_reason == "stop" else completion.finish_reason
 
 

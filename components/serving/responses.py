@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from components.records import Completion
-from components.serving.neutral import NOTHING, refuse_unknown
+from components.serving.neutral import NOTHING, Nullable, refuse_unknown
 from components.serving.protocol import MOST_PARTS, Asked, ChatCompletionRequest
 from components.serving.refusals import RequestError
 from components.serving.replies import event, new_id, usage
@@ -19,7 +19,7 @@ OF_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 OF_CHAT = frozenset({"messages", "n", "response_format"})  # fields of chat completions that responses do not have
 
 
-class Format(BaseModel):
+class Format(Nullable):
     """The form that the answer must have."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
@@ -28,10 +28,10 @@ class Format(BaseModel):
     content: dict[str, Any] | None = Field(default=None, alias="schema")
 
 
-class Text(BaseModel):
+class Text(Nullable):
     """Settings of the answer's text."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="allow")
 
     format: Format | None = None
 
@@ -63,7 +63,7 @@ class ResponsesRequest(Asked):
                 400, f"expected a request without `{strange[0]}`, which responses do not have",
                 code="unsupported_parameter", param=strange[0],
             )  # fmt: skip
-        refuse_unknown({name: extra[name] for name in OF_TOOLS if name in extra})
+        refuse_unknown({name: extra[name] for name in OF_TOOLS if name in extra} | (self.text.model_extra or {}))
         named = {"role": "system", "content": self.instructions} if self.instructions else None
         body: dict[str, Any] = {
             "model": self.model, "messages": [*([named] if named else []), *self._turns], "stream": self.stream,

@@ -7,10 +7,11 @@ Decides the order of these steps; other modules decide who is admitted, what is 
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from starlette import requests
 
@@ -28,7 +29,7 @@ from components.serving.champion import Follower, Served
 from components.serving.corrections import Corrections
 from components.serving.journal import Journal
 from components.serving.metrics import Metrics
-from components.serving.protocol import ChatCompletionRequest
+from components.serving.protocol import ANY_OBJECT, ChatCompletionRequest
 from components.serving.refusals import RequestError, refusal
 from components.serving.request import OnText, Request
 from components.serving.routing import Answer, Tried, canary_answers
@@ -61,6 +62,7 @@ class Server:
 
     def __post_init__(self) -> None:
         self.answering = set["asyncio.Task[Any]"]()  # streams whose callers may go away, and the shadow's requests
+        self._asked = WeakKeyDictionary["asyncio.Task[Any]", Request]()  # what an answer's engine was last asked
         self.limit = Limit(self.params.requests_per_minute)
         batcher = partial(
             Batcher, self.params.most_batched, self.params.wait_ms, self.metrics.batches.observe,
@@ -144,10 +146,17 @@ class Server:
         return bytes(body)
 
     def begin(
-        self, name: str, asked: ChatCompletionRequest, caller: str, on_text: OnText
+        self, name: str, asked: ChatCompletionRequest, caller: str, on_text: OnText | None = None
     ) -> "asyncio.Task[Sequence[Completion]]":
-        """`answer` as a task, which goes on if nobody waits for it."""
+        """`answer` as a task, which goes on if nobody waits for it, unless it is told so (`leave`)."""
         return self._begun(self.answer(name, asked, caller, on_text))
+
+    def leave(self, answer: "asyncio.Task[Any]") -> None:
+        """Ask nobody for an answer whose caller left; what an engine has written of it until now is still recorded."""
+        if (request := self._asked.get(answer)) is not None:
+            request.leave()
+        else:
+            answer.cancel()
 
     def _begun(self, work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
         """Work that goes on if nobody waits for it."""
@@ -182,12 +191,12 @@ class Server:
             if self.journal.trouble:  # before anything is asked, and text of a stream leaves
                 await asyncio.to_thread(self.journal.check)
             customer = self.journal.asked(name, caller, asked.customer)
-        route, served = self._route(customer if self.params.routing.unit == "customer" else name)
+        unit = customer if self.params.routing.unit == "customer" else name
         may_fall_back = self._may_fall_back(asked)
         on_text = None if may_fall_back else on_text
-        request = await asyncio.to_thread(self._request, served, name, asked, caller, on_text)
+        route, request = await asyncio.to_thread(self._routed, unit, name, asked, caller, on_text)
         tried = await self._try(route, request, asked.stop)
-        if may_fall_back and await asyncio.to_thread(self._falls_short, tried):
+        if may_fall_back and not request.left and await asyncio.to_thread(self._falls_short, tried):
             tried = await self._second(tried, name, asked, caller)
         if tried.error is not None:
             if self.journal is not None and tried.asked:
@@ -216,6 +225,22 @@ class Server:
             nothing = failed(request.chat, str(refused.__cause__ or refused)).model_copy(update={"latency_ms": took_ms})
             return Tried(request.answered(route, [nothing]), error)
 
+    def _routed(
+        self, unit: str, name: str, asked: ChatCompletionRequest, caller: str, on_text: OnText | None
+    ) -> tuple[RouteName, Request]:
+        """The request to the version that answers a unit, or to the champion where the canary cannot take it.
+
+        Raises:
+            RequestError: There is no version, or the champion cannot take it either.
+        """
+        route, served = self._route(unit)
+        if route == "canary":
+            try:
+                return route, self._request(served, name, asked, caller, on_text)
+            except RequestError:  # other inputs than the champion's, or no tools
+                route, served = "champion", self.served
+        return route, self._request(served, name, asked, caller, on_text)
+
     def _route(self, unit: str) -> tuple[RouteName, Served]:
         """The canary for its share of the units while there is one, else the champion."""
         share, canary = self.params.routing.canary_share, self.canary and self.canary.served
@@ -231,6 +256,8 @@ class Server:
         """
         try:
             waiting = asyncio.wrap_future(self.batchers.submit(request, self.standing))
+            if (task := asyncio.current_task()) is not None:
+                self._asked[task] = request
             completions = await asyncio.wait_for(waiting, self.params.timeout_s)
         except QueueFull:
             raise RequestError(
@@ -244,6 +271,8 @@ class Server:
             raise _away() from error
         except EngineError as error:
             raise RequestError(400, str(error)) from error
+        finally:
+            request.unwanted.set()
         if lost := next((completion for completion in completions if completion.error is not None), None):
             if lost.away:
                 raise _away() from UnreachableError(lost.error)
@@ -253,15 +282,26 @@ class Server:
     def _request(
         self, served: Served, name: str, asked: ChatCompletionRequest, caller: str, on_text: OnText | None = None
     ) -> Request:
-        """The request to a version. Without a seed, sampling depends on the request's name, so that requests differ."""
+        """The request to a version. Without a seed, sampling depends on the request's name, so that requests differ.
+
+        Where the caller sets what an answer looks like or where it ends, it is no answer of the workload: no inputs.
+        """
         if calling := asked.calling:
             _refuse_tools(served)  # before they are read
         sampling = asked.sampling(served.max_new_tokens, served.answer_schema, self.params)
         messages, inputs = served.conversation(asked.conversation, tools=calling)
-        chat = ChatRequest(name if asked.seed is None else "", messages, caller)
+        chat = ChatRequest(name if asked.seed is None else "", messages, caller, asked.stop)
         if on_text is not None and asked.stop:
             on_text = Stopping(on_text, asked.stop)
-        return Request(served, chat, sampling, {} if calling else inputs, on_text, caller)
+        own = calling or asked.stop or not self._usual(sampling.answer_schema, served)
+        limited = sampling.max_new_tokens < min(served.max_new_tokens, self.params.most_new_tokens)
+        return Request(served, chat, sampling, {} if own else inputs, on_text, caller, limited=limited)
+
+    def _usual(self, schema: Mapping[str, Any] | None, served: Served) -> bool:
+        """Whether a schema is the version's or the workload's own, or any object where the workload's are objects."""
+        output = self.journal.schema if self.journal is not None else {}
+        any_object = schema == ANY_OBJECT and output.get("type") == "object"
+        return schema in (served.answer_schema, output) or any_object
 
     def _may_fall_back(self, asked: ChatCompletionRequest) -> bool:
         """Whether the second model may be asked; not if the caller sets a response format or uses tools."""

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Sequence
 
+from components.engines.ending import stop_in
 from components.records import Completion
 
 
 def cut(completion: Completion, stops: Sequence[str]) -> Completion:
     """A completion up to the first of these texts; if there is one, its finish reason is `stop`."""
-    end = _first(completion.text, stops)
-    if end is None:
+    stop = stop_in(completion.text, stops)
+    if stop is None:
         return completion
-    return completion.model_copy(update={"text": completion.text[:end], "finish_reason": "stop"})
+    return completion.model_copy(update={"text": completion.text[: stop[1]], "finish_reason": "stop"})
 
 
 class Stopping:
@@ -26,19 +27,15 @@ class Stopping:
         if index in self._ended:
             return
         text = self._kept.pop(index, "") + piece
-        end = _first(text, self._stops)
-        if end is None:
+        stop = stop_in(text, self._stops)
+        if stop is not None:
+            end = stop[1]
+            self._ended.add(index)
+        else:
             end = len(text) - max((_overlap(text, stop) for stop in self._stops), default=0)
             self._kept[index] = text[end:]
-        else:
-            self._ended.add(index)
         if text[:end]:
             self._on_text(index, text[:end])
-
-
-def _first(text: str, stops: Sequence[str]) -> int | None:
-    """Where the first of the stops begins."""
-    return min((at for at in map(text.find, stops) if at >= 0), default=None)
 
 
 def _overlap(text: str, stop: str) -> int:

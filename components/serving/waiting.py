@@ -74,6 +74,13 @@ class Waiting:
                     break
             return self._next(most)
 
+    def drop_spare(self) -> None:
+        """Drop what no caller waits for."""
+        with self._changed:
+            for request in self._spare:
+                request.done.cancel()
+            self._spare.clear()
+
     def drain(self) -> list[Request]:
         """Remove and return all waiting requests, because nobody will take them."""
         with self._changed:

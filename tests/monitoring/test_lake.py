@@ -39,16 +39,28 @@ def test_records_come_back_whole_by_kind_workload_and_window(tmp_path: Path) -> 
 
 
 def test_a_versions_replaced_answers_count_and_unseen_ones_do_not(tmp_path: Path) -> None:
-    replaced = {"returned": False, "valid": False, "route": "canary", "customer": "b"}
+    asked = {"input": {"text": "Hi"}}
+    replaced = {"returned": False, "valid": False, "route": "canary", "customer": "b", **asked}
     answers = [
-        trace("a", 1.0).model_copy(update={"customer": "a"}),
+        trace("a", 1.0).model_copy(update={"customer": "a", **asked}),
         trace("b~canary", 1.0).model_copy(update=replaced),
-        trace("b", 1.0).model_copy(update={"version": 0, "route": "fallback", "customer": "b"}),
-        trace("c~shadow", 1.0).model_copy(update={"returned": False, "route": "shadow"}),
+        trace("b", 1.0).model_copy(update={"version": 0, "route": "fallback", "customer": "b", **asked}),
+        trace("c~shadow", 1.0).model_copy(update={"returned": False, "route": "shadow", **asked}),
     ]
     lake = Lake(tmp_path)
     lake.store("1", lines(*answers))
     assert sorted(lake.outcomes("triage", 3, (0.0, 9.0))) == [("a", True), ("b", False)]
+
+
+def test_answers_to_callers_own_prompts_or_forms_do_not_count_and_turns_with_tools_do(tmp_path: Path) -> None:
+    free, turn = trace("free", 1.0), trace("turn", 2.0).model_copy(update={"tools": (Tool(name="f", parameters={}),)})
+    called = Message(role="assistant", content="", tool_calls=(ToolCall(id="1", name="f", arguments="{}"),))
+    later = trace("later", 3.0).model_copy(update={"messages": (called,)})
+    lake = Lake(tmp_path)
+    lake.store("1", lines(free, turn))
+    lake.store("2", lines(free))
+    lake.store("3", lines(later))
+    assert lake.outcomes("triage", 3, (0.0, 9.0)) == [("", True), ("", True)]
 
 
 def test_a_segment_that_is_stored_twice_is_there_once(tmp_path: Path) -> None:
@@ -232,8 +244,11 @@ def test_a_read_only_lake_is_read_and_never_changed(
 
 
 def test_without_a_customer_or_a_verdict_outcomes_are_empty_and_not_valid(tmp_path: Path) -> None:
-    lake = kept(tmp_path, trace("a", 1.0), trace("free", 2.0), trace("late", 9.0),
-                trace("other", 1.0).model_copy(update={"version": 2}))  # fmt: skip
+    asked = [
+        each.model_copy(update={"input": {"text": "Hi"}})
+        for each in (trace("a", 1.0), trace("free", 2.0), trace("late", 9.0), trace("other", 1.0))
+    ]
+    lake = kept(tmp_path, *asked[:3], asked[3].model_copy(update={"version": 2}))
     assert lake.outcomes("triage", 3, (0.0, 9.0)) == [("", True), ("", False)]
 
 

@@ -291,14 +291,42 @@ def test_calls_that_an_api_made_apart_from_its_text_are_read_as_they_were_made(
 
 @pytest.mark.parametrize(
     ("arguments", "read", "whole"),
-    [("", "{}", True), ('{"kind": "re', '{"kind": "re', False), ('{"a": {}', '{"a": {}', False)],
+    [
+        ("", "{}", True),
+        (" \n", "{}", True),
+        ("null", "{}", True),
+        (" null ", "{}", True),
+        ('{"kind": "re', '{"kind": "re', False),
+        ('{"a": {}', '{"a": {}', False),
+        ("[1]", "[1]", False),
+        ("12", "12", False),
+        ('"a}"', '"a}"', False),
+        ("nul", "nul", False),
+    ],
 )
-def test_a_call_of_an_api_without_arguments_has_none_and_one_that_was_cut_stays_open(
-    arguments: str, read: str, whole: bool
+@pytest.mark.parametrize("size", [1, 4])
+def test_a_call_of_an_api_without_arguments_has_none_and_one_that_was_cut_or_has_no_object_stays_open(
+    arguments: str, read: str, whole: bool, size: int
 ) -> None:
-    turn = parse_turn(written("", [("look", '{"kind": 1}'), ("ping", arguments)], 4))
+    turn = parse_turn(written("", [("look", '{"kind": 1}'), ("ping", arguments)], size))
     assert [call.arguments for call in turn.message.tool_calls] == ['{"kind": 1}', read]
     assert turn.whole == whole
+
+
+@pytest.mark.parametrize("before", ["", " ", "\n", " \r\n\t"])
+@pytest.mark.parametrize("behind", ["", "\n "])
+def test_blanks_around_the_arguments_of_an_apis_call_take_nothing_of_them(before: str, behind: str) -> None:
+    arguments, parser = '{"a": {"b" : "}"}, "c":\n[1]}', TurnParser()
+    turn = written("Well.", [("look", before + arguments + behind), ("ping", f"{before}{{}}")], 1)
+    read = parse_turn(turn)
+    assert read.whole and [call.arguments for call in read.message.tool_calls] == [arguments, "{}"]
+    pieces = [piece for sign in turn for piece in parser(sign)]
+    assert "".join(piece.text for piece in pieces if piece.call == 0) == arguments and not parser.inside
+
+
+def test_nothing_behind_a_call_of_an_api_that_has_no_object_is_read_as_its_arguments() -> None:
+    turn = parse_turn(written("", [("look", "12"), ("ping", "{}")], 1))
+    assert not turn.whole and [call.arguments for call in turn.message.tool_calls] == ["12"]
 
 
 def test_text_behind_a_call_of_an_api_is_text() -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,19 @@ def test_it_streams_each_answer_to_its_own_listener(pair: Pair) -> None:
         assert plain[place].text.removeprefix(streamed[place].text).strip("\ufffd") == ""
         assert plain[place].usage == streamed[place].usage
     assert len(reported[0]) > 3
+
+
+def test_an_answer_ends_at_a_stop_or_where_nobody_waits_and_the_others_do_not(pair: Pair) -> None:
+    schema = {"type": "array", "minItems": 40, "items": {"type": "integer", "minimum": 0, "maximum": 9}}
+    requests, sampling = tickets(chat_request, 3, SYSTEM), Sampling(max_new_tokens=60, answer_schema=schema)
+    (_, _, whole) = pair[0].generate(requests, sampling)
+    stopped, dropped, other = pair[0].generate(
+        [replace(requests[0], stops=(", ",)), replace(requests[1], unwanted=lambda: True), requests[2]], sampling
+    )
+    assert stopped.text.endswith(", ") and stopped.text.count(",") == 1 and stopped.finish_reason == "stop"
+    assert (dropped.usage.output_tokens, dropped.finish_reason) == (1, "length")
+    assert stopped.usage.output_tokens < 10
+    assert outcome([other]) == outcome([whole]) and other.usage.output_tokens == 60
 
 
 def test_several_threads_are_answered_at_once_as_alone(pair: Pair) -> None:

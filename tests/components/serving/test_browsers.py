@@ -57,6 +57,16 @@ def test_only_a_servers_own_names_are_accepted(host: str, lets_in: bool) -> None
 
 
 @pytest.mark.parametrize(
+    ("host", "lets_in"),
+    [("10.1.2.3:8000", True), ("[fd00::8]", False), ("10.1.2.4", False), ("models.example", True), ("pod.evil", False)],
+)
+def test_a_server_on_all_addresses_is_called_by_the_one_that_a_probe_comes_to(host: str, lets_in: bool) -> None:
+    probe = {"type": "http", "method": "GET", "headers": [(b"host", host.encode())], "server": ("10.1.2.3", 8000)}
+    came, _ = through(probe, names("0.0.0.0", "models.example", keyed=True))
+    assert came == (["http"] if lets_in else [])
+
+
+@pytest.mark.parametrize(
     ("origin", "lets_in"),
     [
         ("https://models.example", True), ("https://MODELS.example", True), ("https://friend.example", True),
@@ -100,7 +110,7 @@ def test_a_body_is_json_or_refused(kind: str, lets_in: bool) -> None:
         assert refused(method, content_type=kind) is None
 
 
-def through(scope: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
+def through(scope: dict[str, Any], known: Names | None = None) -> tuple[list[str], list[dict[str, Any]]]:
     """The types of what came through the guard, and what was answered without it."""
     came: list[str] = []
     answers: list[dict[str, Any]] = []
@@ -111,7 +121,7 @@ def through(scope: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
     async def send(message: dict[str, Any]) -> None:
         answers.append(message)
 
-    asyncio.run(Guard(application, names())(scope, None, send))
+    asyncio.run(Guard(application, known or names())(scope, None, send))
     return came, answers
 
 

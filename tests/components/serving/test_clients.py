@@ -57,6 +57,8 @@ NEUTRAL: list[dict[str, Any]] = [
     {"reasoning_effort": "none", "store": False, "metadata": {"a": "b"}, "user": "u", "seed": 2**70},
     {"temperature": 0, "top_p": 1, "n": 1, "max_completion_tokens": 2**31 - 1, "stop": []},
     {"response_format": {"type": "text"}, "stream": False, "max_tokens": 10**13},
+    {"stream_options": {"include_usage": None, "include_obfuscation": True}},
+    {"response_format": {"type": "text", "json_schema": {"name": None, "schema": {}}}},
 ]
 
 
@@ -82,6 +84,7 @@ def test_parameters_that_ask_for_nothing_change_no_answer(address: str, plain: s
         ({"best_of": True}, "best_of"),
         ({"web_search_options": {"a": 1}}, "web_search_options"),
         ({"chat_template_kwargs": {"enable_thinking": True}}, "chat_template_kwargs"),
+        ({"stream_options": {"continuous_usage_stats": True}}, "continuous_usage_stats"),
     ],
 )
 def test_what_is_not_supported_is_refused_by_its_name(address: str, extra: dict[str, Any], name: str) -> None:
@@ -180,6 +183,7 @@ def test_a_response_is_held_to_its_schema(client: openai.OpenAI) -> None:
         ({"reasoning": {"effort": "high"}}, "reasoning"),
         ({"input": [{"type": "function_call_output", "call_id": "a", "output": "3"}]}, "input"),
         ({"background": True}, "background"),
+        ({"text": {"verbosity": "low"}}, "verbosity"),
         ({"n": 2}, "n"),
         ({"messages": [{"role": "user", "content": "something else"}]}, "messages"),
     ],

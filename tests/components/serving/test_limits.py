@@ -174,6 +174,34 @@ def test_headers_that_come_in_one_piece_are_counted_as_well(run_server: RunServe
             assert asks.recv(12) == b"HTTP/1.1 " + status
 
 
+def said(connection: socket.socket) -> bytes:
+    """What comes over a connection until it ends."""
+    heard = b""
+    with suppress(ConnectionError):
+        while part := connection.recv(1 << 20):
+            heard += part
+    return heard
+
+
+def test_the_rest_of_a_refused_body_gets_no_answer(run_server: RunServer, opened: Opened) -> None:
+    head = b"POST /v1/embeddings HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    with run_server() as address:
+        asks = opened(address, head + b"Content-Length: 200000\r\n\r\n")
+        refused = asks.recv(4096)  # before the body
+        asks.sendall(bytes(200_000) + b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        statuses = [part[:3] for part in (refused + said(asks)).split(b"HTTP/1.1 ")[1:]]
+    assert statuses == [b"404", b"200"]
+
+
+def test_too_long_headers_behind_a_request_are_not_taken_for_its_answer(run_server: RunServer, opened: Opened) -> None:
+    body = json.dumps(BODY).encode()
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    first = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with run_server(params=ServingParams(connections=ConnectionParams(most_header_bytes=2048))) as address:
+        asks = opened(address, first + b"GET /healthz HTTP/1.1\r\nX: " + b"x" * 3000 + b"\r\nY: y\r\n")
+        assert b" 431 " not in said(asks)
+
+
 def test_silent_connections_keep_nobody_out(run_server: RunServer, opened: Opened) -> None:
     with run_server(params=ServingParams(connections=ConnectionParams(most=8, request_s=60))) as address:
         half_open = [opened(address, b"POST /v1/chat") for _ in range(60)]

@@ -98,6 +98,14 @@ def test_a_callers_name_reveals_neither_its_key_nor_the_keys_hash() -> None:
     assert owners.sender("127.0.0.1") == Owners().sender(HASHES["reviewer"]) == Sender()
 
 
+def test_a_named_customer_is_the_same_one_from_every_address_and_another_one_by_another_key() -> None:
+    anonymous, keyed = Owners(salted=SALT), Owners(KNOWN, SALT)
+    assert anonymous.customer("10.0.1.1", "Ann") == anonymous.customer("10.0.2.1", "Ann")
+    assert len({anonymous.customer("10.0.1.1", name) for name in ("Ann", "Bob", None, "")}) == 3
+    assert anonymous.customer("10.0.1.1", None) != anonymous.customer("10.0.2.1", None)
+    assert keyed.customer(HASHES["asker"], "Ann") != keyed.customer(HASHES["other"], "Ann")
+
+
 def test_who_asked_is_known_by_the_request_and_so_is_the_customer() -> None:
     owners = Owners(KNOWN, SALT)
     owners.asked("x", HASHES["asker"], "a customer")
