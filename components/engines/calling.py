@@ -178,19 +178,24 @@ class TurnWriter:
     """
 
     def __init__(self) -> None:
-        self._number: int | None = None
+        self._number: int | str | None = None
+        self._told = "", ""
         self._arguments, self._open = "", False
 
     def text(self, text: str) -> str:
         """The next part of the turn for some of its text."""
         return self._behind(text)
 
-    def call(self, number: int, name: str | None, arguments: str | None) -> str:
-        """The next part of the turn for a piece of a call, which begins where the tool's name is."""
-        begins = ""
-        if number != self._number:
+    def call(self, number: int | str, name: str | None, arguments: str | None, key: str | None = None) -> str:
+        """The next part of the turn for a piece of a call, which begins where the tool's name is.
+
+        Some servers count all calls as the same one: another name, or another id (`key`) beside a name, begins another.
+        """
+        begins, (last_name, last_key) = "", self._told
+        if number != self._number or (name and (name != last_name or (key or last_key) != last_key)):
             if name is None:
                 return ""
+            self._told = name, key or ""
             begins = self._behind(f'\n{OPEN}\n{{"name": {json.dumps(name)}, "arguments": ')
             self._number, self._arguments = number, ""
         before, self._arguments = self._arguments, (self._arguments + (arguments or "")).lstrip()

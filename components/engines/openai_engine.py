@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import WeakKeyDictionary, finalize
 
 from tqdm import tqdm
@@ -34,6 +34,11 @@ Result = TypeVar("Result")
 NO_KEY = "none"
 STREAMED = "text/event-stream"
 SENT_AT = "gradus.sent_at"  # of a request's extensions: when an attempt was sent, by time.perf_counter
+MOST_STOPS = 4  # of one request, as OpenAI's API has it; answers are cut at the others by whoever asks
+LOOK_S = 0.2  # after so long it is looked again whether somebody still waits for an answer
+REFUSALS = 4  # so many requests, and as many as are sent at once, must be refused before every other one is taken to be
+_WHOLE = ("stop", "tool_calls", "function_call", "eos", "eos_token", "stop_sequence", "end_turn", "tool_use")
+_CUT = ("length", "max_tokens", "model_length", "model_context_window_exceeded")
 _LATER = (401, 402, 404, 408, 409, 429)  # statuses, with 5xx, for which the request is not to blame
 
 
@@ -96,20 +101,28 @@ class OpenAIEngine:
     async def _answer_all(
         self, requests: list[ChatRequest], sampling: Sampling, listeners: Listeners
     ) -> list[Completion]:
-        line = self._line()
+        line, reached, refused = self._line(), False, set[str]()
+        most_refused = min(max(REFUSALS, self.at_once), len(requests))
         total = len(requests) * sampling.n
         with tqdm(total=total, desc=self.model, unit="answer", disable=total == 1) as bar:
 
             async def answer(request: ChatRequest, sample: int, on_text: OnText | None) -> Completion:
+                nonlocal reached
                 within_s = self.params.within_s
                 # Of a single request somebody waits for the answer, and for its slot; a batch waits for itself.
                 in_all, in_slot = (within_s, None) if len(requests) == 1 else (None, within_s)
                 try:
                     async with asyncio.timeout(in_all), line.slots, asyncio.timeout(in_slot):
                         body = self._body(request, sampling, sample)
-                        completion = await self._answer(line.client, request, body, on_text)
+                        completion = await self._wanted(line.client, request, body, on_text)
                 except TimeoutError:
                     completion = failed(request, f"expected an answer within {within_s:g} s, found none", away=True)
+                except EngineError as error:
+                    refused.add(request.example_id)
+                    if not reached and len(refused) >= most_refused:
+                        raise
+                    completion = failed(request, str(error), away=isinstance(error, UnreachableError))
+                reached = reached or completion.error is None
                 bar.update()
                 return completion
 
@@ -146,6 +159,7 @@ class OpenAIEngine:
         return {
             "model": self.model,
             "messages": [self._parting.message(message.openai) for message in request.messages],
+            **({"stop": list(request.stops[:MOST_STOPS])} if request.stops and "stop" not in self.params.omit else {}),
             self.params.limit_field: sampling.max_new_tokens,
             **{name: value for name, value in settings.items() if name not in self.params.omit},
             **({"response_format": response_format(sampling.answer_schema)} if sampling.answer_schema else {}),
@@ -153,10 +167,39 @@ class OpenAIEngine:
             "extra_body": self.params.extra_body or None,
         }
 
+    async def _wanted(
+        self, client: "AsyncOpenAI", request: ChatRequest, body: dict[str, Any], on_text: OnText | None
+    ) -> Completion:
+        """One completion; of one that nobody waits for any more what was told, uncounted, without the connection."""
+        if (unwanted := request.unwanted) is None:
+            return await self._answer(client, request, body, on_text)
+        told, started = list[str](), time.perf_counter()
+
+        def hear(text: str) -> None:
+            told.append(text)
+            if on_text is not None:
+                on_text(text)
+
+        answer = asyncio.ensure_future(self._answer(client, request, body, hear if on_text else None))
+        try:
+            while not unwanted():
+                if (await asyncio.wait((answer,), timeout=LOOK_S))[0]:
+                    return await answer
+        finally:
+            answer.cancel()
+            await asyncio.gather(answer, return_exceptions=True)
+        nothing, took_ms = Usage(input_tokens=0, output_tokens=0), (time.perf_counter() - started) * 1e3
+        return _completion(request, "".join(told), nothing, took_ms, "length")
+
     async def _answer(
         self, client: "AsyncOpenAI", request: ChatRequest, body: dict[str, Any], on_text: OnText | None
     ) -> Completion:
-        """One completion; a failed one says why."""
+        """One completion; a failed one says why.
+
+        Raises:
+            EngineError: The API forbids it, perhaps as it would every other one.
+            UnreachableError: The same for an unknown key or model.
+        """
         from httpx import HTTPError
         from openai import APIStatusError, AuthenticationError, NotFoundError, OpenAIError, PermissionDeniedError
 
@@ -166,7 +209,6 @@ class OpenAIEngine:
             raw = await client.chat.completions.with_raw_response.create(**body)
             return read_reply(request, raw.parse(), raw.elapsed.total_seconds() * 1e3)
         except (AuthenticationError, NotFoundError, PermissionDeniedError) as error:
-            # Every other request would end in the same way.
             kind = UnreachableError if error.status_code in _LATER else EngineError
             raise kind(f"expected an API that serves {self.model}, found {self._explain(error)}") from None
         except APIStatusError as error:
@@ -182,7 +224,7 @@ class OpenAIEngine:
         """One completion, whose answer is passed on as it arrives.
 
         Raises:
-            ValueError: The stream is not one of a chat completion, or has no end or no usage.
+            ValueError: The stream is not one of a chat completion, or has no end or no usage, or was broken off.
             Withheld: The API withheld the answer.
             TimeoutError: It did not end in time after it had begun.
         """
@@ -202,11 +244,12 @@ class OpenAIEngine:
             pieces.append(ends)
             shown(ends)
         milliseconds = (time.perf_counter() - raw.http_request.extensions[SENT_AT]) * 1e3
-        if reason is not None:
-            refuse_withheld("".join(pieces) if pieces else None, reason)
-        if used is None or reason is None:
+        if reason is None:
+            raise ValueError("expected a streamed answer with its end, found none")
+        ended = how_ended("".join(pieces) if pieces else None, reason)
+        if used is None:
             raise ValueError(f"expected a streamed answer with its usage, found none (finish_reason {reason})")
-        return _completion(request, "".join(pieces), used, milliseconds, reason)
+        return _completion(request, "".join(pieces), used, milliseconds, ended)
 
     def _explain(self, error: Exception) -> str:
         """A library's message without the key, which some servers repeat."""
@@ -269,7 +312,7 @@ def read_reply(request: ChatRequest, reply: Any, latency_ms: float) -> Completio
     """The API's reply as a completion; calls of tools stand in its text, as engines here write them.
 
     Raises:
-        ValueError: It is no chat completion, or has no usage.
+        ValueError: It is no chat completion, has no usage, or was broken off.
         Withheld: The API withheld the answer.
     """
     try:
@@ -280,18 +323,25 @@ def read_reply(request: ChatRequest, reply: Any, latency_ms: float) -> Completio
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         raise ValueError(f"expected a chat completion with its usage, found {str(reply)[:200]!r}") from None
     written = "".join(writer.call(number, *call) for number, call in enumerate(calls)) + writer.close()
-    refuse_withheld(text if text is not None else written or None, reason)
-    return _completion(request, (text or "") + written, usage, latency_ms, reason)
+    ended = how_ended(text if text is not None else written or None, reason or "stop")
+    return _completion(request, (text or "") + written, usage, latency_ms, ended)
 
 
-def refuse_withheld(text: str | None, reason: str | None) -> None:
-    """Refuse an answer that the API withheld. One that was cut may have no text: that of a thought is kept back.
+def how_ended(text: str | None, reason: str) -> Literal["stop", "length"]:
+    """Whether an answer is whole or cut. One that was cut may have no text: that of a thought is kept back.
 
     Raises:
+        ValueError: It was broken off, or ended for an unknown reason.
         Withheld: There is no text, or a filter's.
     """
-    if reason == "content_filter" or (text is None and reason != "length"):
+    said = str(reason).lower()
+    if said in _CUT:
+        return "length"
+    if said == "content_filter" or (text is None and said in _WHOLE):
         raise Withheld(f"expected an answer in text, found none (finish_reason {reason})")
+    if said not in _WHOLE:
+        raise ValueError(f"expected an answer that was not broken off, found the finish_reason {reason}")
+    return "stop"
 
 
 def read_chunk(chunk: Any, writer: TurnWriter) -> tuple[str | None, str | None, Usage | None]:
@@ -308,10 +358,18 @@ def read_chunk(chunk: Any, writer: TurnWriter) -> tuple[str | None, str | None, 
         choice = chunk.choices[0]
         text, calls = _encodable(choice.delta.content), choice.delta.tool_calls or ()
         said = writer.text(text) if text else text
-        made = [writer.call(call.index, *_read_call(call.function)) for call in calls if call.function]
+        made = [writer.call(_place(call), *_read_call(call.function), call.id) for call in calls if call.function]
         return (said or "") + "".join(made) if made else said, choice.finish_reason, usage
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         raise ValueError(f"expected a chunk of a chat completion, found {str(chunk)[:200]!r}") from None
+
+
+def _place(call: Any) -> int | str:
+    """What tells a streamed call from others: its index, or its id where a server counts none."""
+    place = call.index if call.index is not None else call.id
+    if place in (None, ""):
+        raise ValueError("a call without index and id")
+    return place
 
 
 def _read_call(function: Any) -> tuple[Any, Any]:
@@ -323,13 +381,15 @@ def _encodable(text: str | None) -> str | None:
     return text and encodable(text)
 
 
-def _completion(request: ChatRequest, text: str, usage: Usage, latency_ms: float, reason: str) -> Completion:
+def _completion(
+    request: ChatRequest, text: str, usage: Usage, latency_ms: float, ended: Literal["stop", "length"]
+) -> Completion:
     return Completion(
         example_id=request.example_id,
         text=answer_of(text),
         usage=usage,
         latency_ms=latency_ms,
-        finish_reason="length" if reason == "length" else "stop",
+        finish_reason=ended,
     )
 
 
@@ -387,11 +447,15 @@ def key_of(params: ApiParams) -> str:
     """The API key in the environment.
 
     Raises:
-        EngineError: The variable is not set.
+        EngineError: The variable is not set, or holds what no header can.
     """
     variable = params.key_variable
     if variable is None:
         return NO_KEY
-    if not (key := os.environ.get(variable)):
+    if not (key := os.environ.get(variable, "").strip()):
         raise EngineError(f"expected an API key in the environment variable {variable}, found none")
+    if not (key.isascii() and key.isprintable()):
+        raise EngineError(
+            f"expected an API key of printable ASCII in the environment variable {variable}, found another character"
+        )
     return key

@@ -129,8 +129,9 @@ def _bounds(
     params: GateParams, challenger: Contender, champion: Contender, keys: list[str]
 ) -> tuple[NDArray[Any], float]:
     """The champion's worth where undecided answers count for it, and the difference where they count against it."""
+    # Two empty answers may be calls that failed, which are not the same.
     same = np.array([
-        key in challenger.undecided and challenger.undecided[key] == champion.undecided.get(key) for key in keys
+        bool(text := challenger.undecided.get(key)) and text == champion.undecided.get(key) for key in keys
     ])  # fmt: skip
     was = np.where(same, 0.0, champion.worth(keys, params.measure, 1.0))
     least = champion.worth(keys, params.measure, 0.0)

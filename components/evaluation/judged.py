@@ -28,11 +28,12 @@ def judge_answers(
 ) -> list[Judged]:
     """Judge completions, in any order; the result is in the order of the examples. `name` labels the progress bar.
 
-    A failed call counts as a wrong answer; an answer that the scorer cannot decide has no score.
+    A refused prompt counts as a wrong answer; what the scorer cannot decide, or an engine that was away left
+    unanswered, has no score.
 
     Raises:
         DataError: There is not exactly one completion for each example.
-        ScorerError: The scorer fails on more than the allowed share.
+        ScorerError: More than the allowed share has no score.
     """
     by_id, validator = by_example(examples, completions), JsonSchemaScorer(by.schema)
     pairs = [(example, by_id[example.id]) for example in examples]

@@ -32,7 +32,14 @@ class BatchScorer(Scorer, Protocol):
 
 
 def score_all(scorer: Scorer, pairs: Sequence[Pair]) -> list[Outcome]:
-    """The score of each pair, or the error in its place; in batches if the scorer supports them."""
+    """The score of each pair, or the error in its place; in batches if the scorer supports them.
+
+    A call that failed because the engine was away says nothing about the model: no scorer is asked, nothing decided.
+    """
+    if any(completion.away for _, completion in pairs):
+        given = [pair for pair in pairs if not pair[1].away]
+        outcomes = iter(score_all(scorer, given) if given else ())
+        return [_away(completion) if completion.away else next(outcomes) for _, completion in pairs]
     if isinstance(scorer, BatchScorer):
         return scorer.score_many(pairs)
     return [_outcome(scorer, pair) for pair in pairs]
@@ -47,6 +54,10 @@ def decided(outcome: Outcome) -> Score:
     if isinstance(outcome, ScorerError):
         raise outcome
     return outcome
+
+
+def _away(completion: Completion) -> ScorerError:
+    return ScorerError(f"expected an answer, found none (example {completion.example_id}): {completion.error}")
 
 
 def _outcome(scorer: Scorer, pair: Pair) -> Outcome:

@@ -11,7 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import Any
 
@@ -68,7 +68,26 @@ STREAMED_CALLS = [
     {"content": "One moment."}, called((0, "look", None)), called((0, None, '{"kind": "re')),
     called((0, None, 'fund"}'), (1, "ping", "")),
 ]  # fmt: skip
+LOOK_X, LOOK_Y = ("look", '{"kind": "x"}'), ("look", '{"kind": "y"}')
+
+
+def numbered(index: int | None, id: str | None, name: str | None, arguments: str) -> dict[str, Any]:
+    """The piece of a call in a chunk, by a server that counts in its own way."""
+    function = {"name": name, "arguments": arguments}
+    return {"tool_calls": [{"index": index, "id": id, "type": "function", "function": function}]}
+
+
+ODDLY_COUNTED = {
+    "calls all first": [numbered(0, "a", *LOOK_X), numbered(0, "b", *LOOK_Y), numbered(0, "c", "ping", "{}")],
+    "calls uncounted": [numbered(None, "a", *LOOK_X), numbered(None, "b", *LOOK_Y), numbered(None, "c", "ping", "")],
+    "calls told again": [
+        numbered(0, "a", "look", '{"kind"'), numbered(0, "a", "look", ': "x"}'), numbered(1, "b", "look", '{"kind": '),
+        numbered(1, "c", None, '"y"}'), numbered(1, "", "ping", "{}"),
+    ],
+    "calls without place": [numbered(None, None, *LOOK_X)],
+}  # fmt: skip
 HALF_CALL: dict[str, Any] = {"content": "so \ud83d", **called((0, "lo\ud83d", '{"kind": "\ud83d"}'))}
+BROKEN_OFF = {"error": "error", "abort": "abort", "no reason known": "insufficient_system_resource"}
 STRANGE: dict[str, Any] = {
     "no delta": [{"index": 0, "delta": None, "finish_reason": None}],
     "no text": [{"index": 0, "delta": {"content": None}, "finish_reason": "stop"}],
@@ -109,7 +128,7 @@ class Api:
     def stream(self, said: str) -> Response:
         if said.startswith("always"):
             return self.respond(said)
-        ends: dict[str, Any] = {"filtered": "content_filter", "long": "length", "no end": None}
+        ends: dict[str, Any] = {"filtered": "content_filter", "long": "length", "no end": None} | BROKEN_OFF
         usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
 
         async def events() -> AsyncIterator[str]:
@@ -117,9 +136,10 @@ class Api:
                 yield event(error={"message": "no \ud83d"})
             if said in STRANGE:
                 yield event(choices=STRANGE[said])
-            for delta in STREAMED_CALLS if said.startswith("calls") else ():
+            for delta in ODDLY_COUNTED.get(said, STREAMED_CALLS if said.startswith("calls") else ()):
                 yield event(choices=[{"index": 0, "delta": delta, "finish_reason": None}])
             pieces = {"half": ("",), "no text": (), "thought cut": (), "nothing": (), "calls": ("",)}
+            pieces |= dict.fromkeys(ODDLY_COUNTED, ("",))
             for piece in pieces.get(said, ("<think>", "hm</think>", "re: ", said, "")):
                 choice = {
                     "index": 0,
@@ -162,6 +182,8 @@ class Api:
             "thought cut": reply(None, "length"),
             "half": half_reply(),
             "long": reply("cut", "length"),
+            "by the model's limit": reply("cut", "model_length"),
+            **{name: reply("cut", reason) for name, reason in BROKEN_OFF.items()},
             "calls": reply(None, "tool_calls", **CALLS),
             "calls without end": reply("", "length", **called((0, "look", '{"kind": "re'))),
         }
@@ -255,6 +277,42 @@ def test_an_api_that_refuses_everyone_ends_the_call_at_once(
     assert KEY not in str(raised.value)
 
 
+@pytest.mark.parametrize(("status", "away"), [(401, True), (403, False), (404, True)])
+@pytest.mark.parametrize("at", [0, 11])
+def test_a_refusal_among_answers_is_its_items_own(
+    status: int, away: bool, at: int, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    requests = [make_request(str(number), f"message {number}") for number in range(12)]
+    requests[at] = make_request(str(at), f"always {status}")
+    result = make_engine(concurrency=2).generate(requests, Sampling())
+    assert [number for number, completion in enumerate(result) if completion.error is not None] == [at]
+    assert result[at].away is away and KEY not in str(result[at].error)
+
+
+@pytest.mark.parametrize("said", BROKEN_OFF)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_answer_that_was_broken_off_is_none(
+    said: str, streamed: bool, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    requests = [make_request("a", said), make_request("b", "hello"), make_request("c", "by the model's limit")]
+    broken, whole, cut = make_engine().stream(requests, Sampling(), {0: lambda _: None} if streamed else {})
+    assert (broken.away, broken.text, whole.finish_reason, cut.finish_reason) == (True, "", "stop", "length")
+    assert broken.error == f"expected an answer that was not broken off, found the finish_reason {BROKEN_OFF[said]}"
+
+
+def test_a_key_is_read_without_the_end_of_its_line_and_refused_with_other_letters(
+    api: Api, make_engine: MakeEngine, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\n")
+    assert make_engine().generate([make_request("a", "x")], Sampling())[0].text == "re: x"
+    assert api.keys == [f"Bearer {KEY}"]
+    for key in ("sk-s\u00e9cret", "sk-a\nb"):
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        with pytest.raises(EngineError, match="expected an API key of printable ASCII in the environ") as raised:
+            make_engine()
+        assert "sk-" not in str(raised.value)
+
+
 def test_an_api_that_answers_nothing_is_an_error(make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with socket.create_server(("127.0.0.1", 0)) as closed:
@@ -314,6 +372,30 @@ def test_a_schema_is_sent_as_the_response_format_and_only_if_there_is_one(
     assert "response_format" not in free
 
 
+def test_stops_are_sent_as_many_as_openai_takes_unless_the_api_refuses_them(
+    api: Api, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    request = replace(make_request("a", "x"), stops=tuple("abcde"))
+    make_engine().generate([request], Sampling())
+    make_engine(omit=("stop",)).generate([request], Sampling())
+    make_engine().generate([make_request("a", "x")], Sampling())
+    assert [body.get("stop") for body in api.bodies] == [["a", "b", "c", "d"], None, None]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_answer_that_nobody_waits_for_is_given_up(
+    make_engine: MakeEngine, make_request: MakeRequest, streamed: bool
+) -> None:
+    heard, wanted = list[str](), make_request("a", "message")
+    slow = make_request("b", "slow" if streamed else "slow once")  # for a second and a half, or three
+    slow = replace(slow, unwanted=lambda: bool(heard) or not streamed)
+    result = make_engine().stream([wanted, slow], Sampling(), {1: heard.append} if streamed else {})
+    assert [(each.text, each.finish_reason) for each in result] == [
+        ("re: message", "stop"), ("".join(heard), "length"),
+    ]  # fmt: skip
+    assert result[1].usage.output_tokens == 0  # which an answer to its end has
+
+
 def test_a_server_without_keys_gets_none_of_ours(api: Api, make_engine: MakeEngine, make_request: MakeRequest) -> None:
     make_engine(key_variable=None).generate([make_request("a", "x")], Sampling())
     assert KEY not in api.keys[0]
@@ -365,8 +447,9 @@ def test_a_streamed_answer_is_passed_on_as_it_arrives(
         ("breaks", "Connection error|peer closed connection"),
         ("no usage", "expected a streamed answer with its usage"),
         ("no delta", "expected a chunk of a chat completion, found"),
-        ("no end", r"expected a streamed answer with its usage, found none \(finish_reason None\)"),
-        ("nothing", r"expected a streamed answer with its usage, found none \(finish_reason None\)"),
+        ("no end", "expected a streamed answer with its end, found none"),
+        ("nothing", "expected a streamed answer with its end, found none"),
+        ("calls without place", "expected a chunk of a chat completion, found"),
         ("slow", "TimeoutError"),
         ("always 500", "500"),
         ("always 429", "429"),
@@ -467,6 +550,16 @@ def test_calls_of_tools_are_read_whole_and_streamed(make_engine: MakeEngine, mak
     assert "".join(heard) == streamed.text and heard[0] == "One moment."
     (cut,) = engine.generate([make_request("a", "calls without end")], sampling)
     assert (turn_of(cut), cut.finish_reason) == (("", [("look", '{"kind": "re')], False), "length")
+
+
+@pytest.mark.parametrize("said", ["calls all first", "calls uncounted", "calls told again"])
+def test_streamed_calls_are_told_apart_however_a_server_counts_them(
+    said: str, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    sampling, heard = Sampling(calls=Calls(**BOTH)), list[str]()
+    (streamed,) = make_engine(tools=True).stream([make_request("a", said)], sampling, {0: heard.append})
+    assert turn_of(streamed) == ("", [LOOK_X, LOOK_Y, ("ping", "{}")], True)
+    assert "".join(heard) == streamed.text
 
 
 @pytest.mark.parametrize("streamed", [False, True])

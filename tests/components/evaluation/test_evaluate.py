@@ -138,6 +138,15 @@ def test_an_answer_that_the_scorer_cannot_decide_is_left_out_and_counted() -> No
     assert (versus.delta, versus.fixed, versus.broken) == (pytest.approx(2 / 3), 2, 0)
 
 
+def test_a_call_that_failed_because_the_engine_was_away_is_left_out_and_bounded() -> None:
+    away = [*FOUR[:3], FOUR[3].model_copy(update={"away": True})]
+    result, scores, _ = evaluated(away, most=0.25)
+    assert (result.n, result.scorer_errors, list(scores)) == (3, 1, ["0", "1", "2"])
+    assert result.accuracy.value == pytest.approx(1 / 3)
+    with pytest.raises(ScorerError, match=r"max_failed_share\), found 1 of 4, first: .*timed out"):
+        evaluated(away, most=0.2)
+
+
 def test_what_has_no_decided_answers_is_named() -> None:
     parent = {"0": evaluated(FOUR)[1]["0"]}
     broken = [example.model_copy(update={"reference": "a"}) for example in EXAMPLES]

@@ -139,6 +139,13 @@ def test_undecided_answers_count_against_the_challenger_and_both_bounds_are_repo
     assert "about 5% of the examples" in sealed and "hide up to 4 points of a gain" in sealed
 
 
+def test_two_calls_that_failed_did_not_give_the_same_answer() -> None:
+    lost = {f"e{at:04}": "" for at in range(190, 200)}
+    challenger, champion = (contender(name, "1" * 190, undecided=lost) for name in ("grpo", "sft"))
+    numbers = opened(PARAMS, challenger, champion).numbers
+    assert numbers and numbers.versus and (numbers.versus.broken, numbers.undecided) == (10, 10)
+
+
 def test_where_undecided_answers_hide_the_margin_more_examples_are_not_asked_for() -> None:
     champion = contender("sft", "0" * 4 + "1" * 196)
     doubtful = contender("grpo", "1" * 192, undecided={f"e{at:04}": "?" for at in range(192, 200)})

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from components.engines.base import ChatRequest, failed
 from components.errors import ScorerError
 from components.params import ScorerParams
 from components.records import Completion, Example, Score, Usage
@@ -58,6 +59,18 @@ def test_the_error_stands_in_the_place_of_the_score(scorer: Says) -> None:
     assert isinstance(second, ScorerError)
     assert isinstance(third, Score) and not third.passed
     assert list(scores_of(["a", "b", "c"], [first, second, third])) == ["a", "c"]
+
+
+@pytest.mark.parametrize("scorer", [Says(), Batches(), WeightedScorer({"mine": (Batches(), 1)})])
+def test_what_an_engine_that_was_away_left_unanswered_is_undecided_and_a_refused_prompt_wrong(scorer: Any) -> None:
+    (example, _), reason = pair("no"), "Error code: 529 - overloaded"
+    lost, refused = (failed(ChatRequest("no", []), reason, away=away) for away in (True, False))
+    first, second, third, last = score_all(scorer, [(example, lost), pair("yes"), (example, refused), (example, lost)])
+    assert isinstance(first, ScorerError) and isinstance(last, ScorerError)
+    assert str(first) == f"expected an answer, found none (example no): {reason}"
+    assert isinstance(second, Score) and isinstance(third, Score)
+    assert (second.passed, third.passed) == (True, False)
+    assert isinstance(score_all(scorer, [(example, lost)])[0], ScorerError)
 
 
 def test_a_scorer_that_takes_batches_gets_one() -> None:
