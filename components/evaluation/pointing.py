@@ -151,11 +151,11 @@ def _numbers(text: str) -> tuple[float, ...]:
     """The numbers that people may mean by digits with marks: one by 1,299.50 or 1299,5 or 0.125, two by 1.299.
 
     Only three digits after a mark may be thousands: before it are one to three without a leading zero, or more of them
-    with the same mark.
+    with the same mark, which is no decimal mark where it occurs twice: 12,34,567 is whole.
     """
     whole = float(re.sub(r"[.,]", "", text))
     head, mark, tail = re.fullmatch(r"(.*?)(?:([.,])(\d+))?", text).groups()  # pyright: ignore[reportOptionalMemberAccess]
-    if not mark:
+    if not mark or (mark in head and len(tail) > 2):
         return (whole,)
     fraction = float(f"{re.sub(r'[.,]', '', head)}.{tail}")
     if THOUSANDS.fullmatch(text) is None:

@@ -33,7 +33,7 @@ def make_optimiser(model: nn.Module, learning_rate: float, weight_decay: float) 
     others = [weight for weight in trained if id(weight) not in taken]
     return MuonWithAdamW(
         Muon(matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.95), weight_decay=weight_decay),
+        torch.optim.AdamW([{"params": others}], lr=learning_rate, betas=(0.9, 0.95), weight_decay=weight_decay),
     )
 
 

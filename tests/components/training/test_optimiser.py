@@ -51,6 +51,15 @@ def test_neither_embeddings_nor_output_matrices_go_to_muon(architecture: str) ->
     assert len(taken) + len(adamw.param_groups[0]["params"]) == len(names)
 
 
+def test_a_training_of_nothing_but_matrices_leaves_adamw_without_any() -> None:
+    model = nn.Linear(4, 4, bias=False)  # as adapters of all linear layers are
+    before = model.weight.detach().clone()
+    optimiser = make_optimiser(model, 0.01, 0.0)
+    take_step(model, optimiser, seed=1)
+    assert not optimiser.parts[1].param_groups[0]["params"]
+    assert not torch.equal(model.weight, before)
+
+
 def test_frozen_weights_are_left_out() -> None:
     model = small_model()
     model["layer"].bias.requires_grad_(False)  # pyright: ignore[reportIndexIssue]
