@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from components.errors import EngineError
 
@@ -146,14 +147,13 @@ def settled(folder: Path, template: Mapping[str, Any]) -> Path:
     digest = hashlib.sha256("\n".join([str(folder.resolve()), *map(str, files), text]).encode()).hexdigest()[:16]
     settled_folder = SETTLED / digest
     if not settled_folder.is_dir():
-        part = SETTLED / f"{digest}.{os.getpid()}.part"
-        shutil.rmtree(part, ignore_errors=True)
+        part = SETTLED / f"{digest}.{uuid4().hex}.part"
         part.mkdir(parents=True)
         for path in folder.iterdir():
             if path.is_file() and path.name != TEMPLATE:
                 (part / path.name).symlink_to(path.resolve())
         (part / TEMPLATE).write_text(text, encoding="utf-8")
-        with suppress(OSError):  # another process was faster
+        with suppress(OSError):  # another was faster
             part.rename(settled_folder)
         shutil.rmtree(part, ignore_errors=True)
     return settled_folder

@@ -51,13 +51,15 @@ class Batch:
     """The rows being decoded.
 
     `shared` holds, for each attention layer, the prefix's keys [heads, head size, tokens] and values [heads, tokens,
-    head size]; `hidden_RL` is −∞ where a row's buffer holds no token of its prompt, else 0.
+    head size]; `hidden_RL` is −∞ where a row's buffer holds no token of its prompt, else 0. `attended` counts the
+    layers that attended by `attend`.
     """
 
     cache: Cache
     shared: dict[int, tuple[Tensor, Tensor]]
     hidden_RL: Tensor
     positions_R: Tensor
+    attended: int = 0
 
     def keep(self, places: Sequence[int]) -> list[int]:
         """Keep only these places; returns their new order. The last ones fill the gaps; the others are not moved."""
@@ -147,6 +149,7 @@ def attend(
     `query` is [rows, query heads, 1, head size], `key` and `value` [rows, heads, own tokens, head size].
     """
     batch: Batch = settings["batch"]
+    batch.attended += 1
     rows, heads, own, size = key.shape
     query_RHGD = (query * settings["scaling"]).view(rows, heads, -1, size).to(key.dtype)
     scores = query_RHGD @ key.transpose(-1, -2) + batch.hidden_RL[:, None, None, :own].to(key.dtype)

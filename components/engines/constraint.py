@@ -4,7 +4,7 @@ Decides how the grammar library is called; the caller decides which answers are 
 one of those in vLLM) reads draft 2020-12 with a few exceptions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,9 @@ from components.engines.closing import closed
 from components.errors import EngineError
 
 BITS = 32  # in one word of the library's bit masks
+_BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
+_BY_NAME = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
+_LARGEST = frozenset({2**63 - 1, 2**64 - 1})  # of 64 bits, whose bounds the library keeps
 
 
 class Vocabulary:
@@ -49,7 +52,14 @@ class Grammar:
         from llguidance import LLMatcher
 
         schema: Any = sampling.answer_schema
+        calls = sampling.calls
+        called = [tool.arguments_schema for tool in calls.tools if tool.name in calls.names] if calls else []
         try:
+            if (rounded := next(_rounded([schema, *called]), None)) is not None:
+                raise EngineError(
+                    "expected a schema for constrained decoding, with whole numbers up to 2^53 (write ids as strings), "
+                    f"found {rounded}"
+                )
             if sampling.calls is None:
                 self._grammar = LLMatcher.grammar_from_json_schema(closed(schema), overrides=FORM)
             else:
@@ -78,6 +88,36 @@ class Grammar:
 
         known = self._vocabulary
         return Constraint([LLMatcher(known.tokens, self._grammar) for _ in range(rows)], known.size, known.ends)
+
+
+def _rounded(schema: Any) -> Iterator[int]:
+    """The integers in a schema that the library, which reads numbers as doubles, would take for others."""
+    if isinstance(schema, list):
+        for part in schema:
+            yield from _rounded(part)
+    elif isinstance(schema, dict):
+        for keyword, value in schema.items():
+            if keyword in _BOUNDS or keyword in ("enum", "const"):
+                kept = _LARGEST if keyword in _BOUNDS else ()
+                yield from (number for number in _integers(value) if _is_rounded(number) and number not in kept)
+            elif keyword in _BY_NAME and isinstance(value, dict):
+                yield from _rounded(list(value.values()))
+            else:
+                yield from _rounded(value)
+
+
+def _integers(value: Any) -> Iterator[int]:
+    """Each integer in a JSON value."""
+    if isinstance(value, int):
+        yield value
+    elif isinstance(value, list | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _integers(part)
+
+
+def _is_rounded(number: int) -> bool:
+    """Whether a double holds another number; what is too long for 64 bits the library refuses itself."""
+    return abs(number) < 2**64 and int(float(number)) != number
 
 
 def _tags(tokenizer: Any, tokens: Any) -> tuple[str, str] | None:

@@ -6,7 +6,6 @@ its kind, and llama.cpp ends an answer where the model's settings do, not where 
 """
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class Converted:
 def converted(folder: Path, weights: Weights, files: Path = FILES) -> Converted:
     """The model of a folder, converted where that was not done before; `files` keeps what was.
 
-    Two processes may convert the same model at once: a file is either whole or not there.
+    Threads, processes and machines may convert the same model at once: a file is either whole or not there.
 
     Raises:
         EngineError: The folder holds no model that loads, or one that is not converted.
@@ -55,12 +55,11 @@ def converted(folder: Path, weights: Weights, files: Path = FILES) -> Converted:
     check_files(folder)
     kept = files / f"{folder_digest(folder)[:32]}-{weights}-{FORM}"
     if not kept.is_dir():
-        part = files / f"{kept.name}.{os.getpid()}.part"
-        shutil.rmtree(part, ignore_errors=True)
+        part = files / f"{kept.name}.{uuid4().hex}.part"
         part.mkdir(parents=True)
         try:
             _convert(folder, weights, part)
-            with suppress(OSError):  # another process was faster
+            with suppress(OSError):  # another was faster
                 part.rename(kept)
         finally:
             shutil.rmtree(part, ignore_errors=True)

@@ -5,9 +5,8 @@ vLLM is not a dependency: its pins conflict with Prefect's, so it is installed i
 
 import importlib
 import time
+from collections.abc import Sequence
 from typing import Any
-
-from jinja2 import TemplateError
 
 from components.engines.base import ChatRequest, Sampling, failed, seed_of
 from components.engines.chat import Chat
@@ -17,6 +16,7 @@ from components.errors import EngineError
 from components.params import Precision
 from components.records import Completion, Usage
 
+Asked = tuple[ChatRequest, list[int]]
 DTYPES: dict[Precision, str] = {"auto": "auto", "bf16": "bfloat16", "fp32": "float32"}
 
 
@@ -40,17 +40,30 @@ class VllmEngine:
             ) from error
         self.llm = self.vllm.LLM(model=model, dtype=DTYPES[precision], enable_prefix_caching=True)
         self.chat = Chat(self.llm.get_tokenizer())
+        self.context: int = self.llm.llm_engine.model_config.max_model_len
 
     def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
         """Answer every request: `n` completions in a row for each, in the order of the requests."""
-        if not requests:
+        prompts = self.chat.prompts_within([request.messages for request in requests], self.context)
+        asked = [(request, ids) for request, ids in zip(requests, prompts, strict=True) if not isinstance(ids, str)]
+        answers = iter(self._answered(asked, sampling))
+        return [
+            failed(request, prompt) if isinstance(prompt, str) else next(answers)
+            for request, prompt in zip(requests, prompts, strict=True)
+            for _ in range(sampling.n)
+        ]
+
+    def _answered(self, asked: Sequence[Asked], sampling: Sampling) -> list[Completion]:
+        """The answers to requests whose prompts fit; as one that is refused fails a whole call, its half is halved."""
+        if not asked:
             return []
         try:
-            return self._answer(requests, sampling)
-        except (ValueError, TemplateError) as error:  # one refused prompt fails the whole call
-            if len(requests) == 1:
-                return [failed(requests[0], str(error))] * sampling.n
-            return [answer for request in requests for answer in self.generate([request], sampling)]
+            return self._answer(asked, sampling)
+        except ValueError as error:
+            if len(asked) == 1:
+                return [failed(asked[0][0], str(error))] * sampling.n
+            middle = len(asked) // 2
+            return [*self._answered(asked[:middle], sampling), *self._answered(asked[middle:], sampling)]
 
     def _structure(self, schema: dict[str, Any] | None) -> dict[str, Any]:
         """The sampling setting that holds answers to a schema."""
@@ -66,24 +79,26 @@ class VllmEngine:
             max_tokens=sampling.max_new_tokens,
             n=sampling.n,
             seed=seed_of(request, sampling),
+            stop=[] if self.chat.thinks_under(sampling) else list(request.stops),  # which thoughts may contain
             **self._structure(sampling.answer_schema),
         )
 
-    def _answer(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
-        settings = [self._settings(request, sampling) for request in requests]
+    def _answer(self, asked: Sequence[Asked], sampling: Sampling) -> list[Completion]:
+        settings = [self._settings(request, sampling) for request, _ in asked]
         started = time.perf_counter()
-        tokens = self.chat.prompts([request.messages for request in requests])
-        replies = self.llm.generate([{"prompt_token_ids": ids} for ids in tokens], settings)
+        replies = self.llm.generate([{"prompt_token_ids": ids} for _, ids in asked], settings)
         latency_ms = (time.perf_counter() - started) * 1e3
         thinking = self.chat.thinks_under(sampling)
         return [
-            Completion(
+            failed(request, f"vLLM broke the answer off ({answer.finish_reason})", away=True)
+            if answer.finish_reason not in ("stop", "length")
+            else Completion(
                 example_id=request.example_id,
                 text=answer_of(answer.text, thinking=thinking),
                 usage=Usage(input_tokens=len(reply.prompt_token_ids), output_tokens=len(answer.token_ids)),
                 latency_ms=latency_ms,
-                finish_reason="length" if answer.finish_reason == "length" else "stop",
+                finish_reason=answer.finish_reason,
             )
-            for request, reply in zip(requests, replies, strict=True)
+            for (request, _), reply in zip(asked, replies, strict=True)
             for answer in reply.outputs
         ]

@@ -11,10 +11,22 @@ from functools import lru_cache
 from typing import Any
 
 from components.errors import ConfigError
-from components.schema.shape import ABSENT, ANYTHING, KINDS, NOTHING, Shape, closed, join, kind_of, meet, with_values
+from components.schema.shape import (
+    ABSENT,
+    ANYTHING,
+    KINDS,
+    NOTHING,
+    Shape,
+    closed,
+    exclusive,
+    join,
+    kind_of,
+    meet,
+    with_values,
+)
 
-_PLAIN = frozenset(  # keywords about the value itself
-    ("type", "enum", "const", "pattern", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum")
+_PLAIN = frozenset(  # keywords about the value itself, without `enum`, whose values a shape lists
+    ("type", "const", "pattern", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum")
 ) | {"exclusiveMaximum", "multipleOf", "minItems", "maxItems", "required"}
 MOST_PLACES = 20_000  # of a schema, with its references followed
 
@@ -138,7 +150,7 @@ class _Reader:
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
                 parts = [self.read(part, resolver, above, here) for part in schema[keyword]]
-                shape = meet(shape, join(parts) if keyword == "anyOf" else _exclusive(parts))
+                shape = meet(shape, join(parts) if keyword == "anyOf" else exclusive(parts))
         if "not" in schema and (out := self.read(schema["not"], resolver, above, here)).values:
             shape = _without(meet(shape, self._own(schema, resolver, above)), out)
         return shape
@@ -152,14 +164,6 @@ def _valid(shape: Shape, schema: Mapping[str, Any]) -> Shape:
         return shape
     validator = SchemaValidator({name: schema[name] for name in _PLAIN & schema.keys()})
     return with_values(shape, [value for value in shape.values if next(errors(validator, value), None) is None])
-
-
-def _exclusive(parts: list[Shape]) -> Shape:
-    """The shape with those listed values that exactly one part allows."""
-    joined = join(parts)
-    if joined.values is None:
-        return joined
-    return with_values(joined, [value for value in joined.values if sum(part.allows(value) for part in parts) == 1])
 
 
 def _without(shape: Shape, out: Shape) -> Shape:

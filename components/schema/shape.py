@@ -4,8 +4,10 @@ Values are compared as in JSON: 1 equals 1.0, and neither equals true.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final
 
 KINDS = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
@@ -60,9 +62,14 @@ class Shape:
         """Whether any string is allowed."""
         return "string" in self.kinds and not self.is_listed and self.pattern is None and self.format is None
 
+    @cached_property
+    def _listed(self) -> frozenset[Any]:
+        """What the listed values are known by."""
+        return frozenset(map(_key, self.values or ()))
+
     def allows(self, value: Any) -> bool:
         """Whether a scalar fits the kinds, listed values, pattern and bounds."""
-        if kind_of(value) not in _spread(self.kinds) or (self.values is not None and not _among(value, self.values)):
+        if kind_of(value) not in _spread(self.kinds) or (self.values is not None and _key(value) not in self._listed):
             return False
         if isinstance(value, str):
             return self.pattern is None or re.search(self.pattern, value) is not None
@@ -139,6 +146,15 @@ def join(shapes: Sequence[Shape]) -> Shape:
     return with_values(joined, [value for values in lists for value in values or ()])
 
 
+def exclusive(shapes: Sequence[Shape]) -> Shape:
+    """The shape of what fits exactly one, as far as values are listed; else of what fits at least one."""
+    joined = join(shapes)
+    if joined.values is None:
+        return joined
+    times = Counter(_key(value) for shape in shapes for value in shape.values or ())
+    return with_values(joined, [value for value in joined.values if times[_key(value)] == 1])
+
+
 def closed(shape: Shape) -> Shape:
     """The shape with its values listed if its kinds and bounds leave only a few: null, booleans, a short scale."""
     if shape.values is not None or not shape.kinds:
@@ -154,12 +170,12 @@ def closed(shape: Shape) -> Shape:
 
 def with_values(shape: Shape, values: Sequence[Any]) -> Shape:
     """The shape with only these values, each once and null last, and their kinds."""
-    distinct: list[Any] = []
+    each: dict[Any, Any] = {}
     for value in values:
-        if value is not None and not _among(value, distinct):
-            distinct.append(int(value) if isinstance(value, float) and value.is_integer() else value)
-    if any(value is None for value in values):
-        distinct.append(None)
+        if value is not None:
+            whole = isinstance(value, float) and value.is_integer()
+            each.setdefault(_key(value), int(value) if whole else value)
+    distinct = [*each.values(), *([None] if any(value is None for value in values) else [])]
     if not distinct:
         return NOTHING
     return replace(shape, values=tuple(distinct), kinds=_gathered(frozenset(kind_of(value) for value in distinct)))
@@ -172,12 +188,13 @@ def _scale(shape: Shape) -> list[int]:
     return list(range(low, high + 1)) if 0 < high - low < MOST_COUNTED else []
 
 
-def _among(value: Any, values: Sequence[Any]) -> bool:
-    return any(_same(value, other) for other in values)
-
-
-def _same(left: Any, right: Any) -> bool:
-    return isinstance(left, bool) == isinstance(right, bool) and left == right
+def _key(value: Any) -> Any:
+    """What a value is known by in a set: the same for values that are equal in JSON."""
+    if isinstance(value, list | tuple):
+        return "array", *map(_key, value)
+    if isinstance(value, Mapping):
+        return "object", frozenset((name, _key(part)) for name, part in value.items())
+    return isinstance(value, bool), value
 
 
 def _spread(kinds: frozenset[str]) -> frozenset[str]:

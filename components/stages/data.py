@@ -7,6 +7,7 @@ from components.data.prepare import Taken, prepare
 from components.data.tokens import ConversationTokens, TokenLimit, TryTokens
 from components.errors import EngineError
 from components.evaluation.sample import places
+from components.models import context_of
 from components.params import SplitName
 from components.records import Example
 from components.stages.run import Run
@@ -50,7 +51,6 @@ def token_limits(run: Run) -> list[TokenLimit]:
     trained, most = run.trained_prompt, run.workload.max_tokens(run.profile.max_tokens)
     tried = () if run.profile.prompting else (run.prompt(name) for name in run.workload.prompts)
     limits = [TokenLimit("max_tokens", most, partial(tokens.longest, [trained]))]
-    context: int | None = getattr(config, "max_position_embeddings", None)
-    if context is not None:
+    if (context := context_of(config)) is not None:
         limits.append(TokenLimit("max_position_embeddings", context, partial(tokens.longest, [*tried, trained])))
     return limits

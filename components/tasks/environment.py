@@ -105,13 +105,15 @@ def _without_self(method: Any) -> Any:
 class EnvironmentThread:
     """Runs one environment in one thread, because what it opens may belong to a thread.
 
-    If a call hangs, the thread is abandoned, and this environment is not called again but to be released.
+    Coroutines run in one event loop, as in TRL, and what they started goes on during the next. If a call hangs, the
+    thread is abandoned, and this environment is not called again but to be released.
     """
 
     def __init__(self, spec: EnvironmentSpec, call_seconds: float, seconds: float) -> None:
         self._spec, self._call_seconds, self._left = spec, call_seconds, seconds
         self._asked: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
         self._environment: Any = None
+        self._runner = asyncio.Runner()  # makes its loop with the first coroutine
         self._hung = False
         threading.Thread(target=self._work, daemon=True, name="environment").start()
 
@@ -142,7 +144,7 @@ class EnvironmentThread:
 
         def call() -> Any:
             try:
-                return _awaited(getattr(self._environment, name)(**arguments))
+                return self._awaited(getattr(self._environment, name)(**arguments))
             except EnvironmentFailure:
                 raise
             except Exception as error:
@@ -210,14 +212,15 @@ class EnvironmentThread:
         while (asked := self._asked.get()) is not None:
             work, future = asked
             try:
-                future.set_result(_awaited(work()))
+                future.set_result(self._awaited(work()))
             except BaseException as error:  # the user's code raises anything; passed on to the caller
                 future.set_exception(error)
+        with suppress(BaseException):  # tasks that are cancelled now raise anything too
+            self._runner.close()
 
-
-def _awaited(value: Any) -> Any:
-    """A method's result; a coroutine is run to its end."""
-    return asyncio.run(value) if inspect.iscoroutine(value) else value
+    def _awaited(self, value: Any) -> Any:
+        """A method's result; a coroutine is run to its end."""
+        return self._runner.run(value) if inspect.iscoroutine(value) else value
 
 
 def told(error: BaseException) -> str:

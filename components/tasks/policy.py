@@ -72,15 +72,18 @@ class EnginePolicy:
         """`engine` is a `TransformersEngine`.
 
         Raises:
-            EngineError: It is another engine, or its chat template does not write tool calls in the known format.
+            EngineError: It is another engine, or its model does not write tool calls in the known format.
         """
         if not hasattr(engine, "extend"):
             raise EngineError(
                 "expected an agent to be a model of this process (engine.kind: transformers, prompting: null), "
                 f"found {type(engine).__name__}"
             )
-        if OPEN not in str(engine.tokenizer.chat_template):
-            raise EngineError(f"expected a chat template that writes calls of tools as {OPEN}, found another")
+        if not engine.calls_tools:
+            raise EngineError(
+                f"expected a chat template that writes calls of tools as {OPEN}, and a tokenizer that decodes this as "
+                "text, found others"
+            )
         self._engine, self._temperature, self._seed = engine, temperature, seed
         self._turns = Turns(engine.tokenizer, engine.ends, engine.chat)
 

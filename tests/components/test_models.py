@@ -3,7 +3,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,6 +30,27 @@ def test_the_shipped_model_opens_and_is_small_enough() -> None:
     assert len(tokenizer) == model.config.vocab_size
     parts = [ROOT / "models/nano" / name for name in ("model.safetensors", "tokenizer.json")]
     assert sum(path.stat().st_size for path in parts) <= 16e6
+
+
+def test_models_opened_by_several_threads_are_loaded_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoModelForCausalLM, PreTrainedModel
+
+    monkeypatch.setattr(PreTrainedModel, "tie_weights", PreTrainedModel.tie_weights)  # put back if this test fails
+    load, loading, most = AutoModelForCausalLM.from_pretrained, list[Path](), list[int]()
+
+    def slowly(folder: Path, **settings: Any) -> Any:
+        loading.append(folder)
+        most.append(len(loading))
+        time.sleep(0.1)
+        try:
+            return load(folder, **settings)
+        finally:
+            loading.pop()
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", slowly)
+    with ThreadPoolExecutor(3) as threads:
+        assert len(list(threads.map(open_model, [ROOT / "models/nano"] * 3))) == 3
+    assert most == [1, 1, 1]
 
 
 def test_no_folder_is_refused(tmp_path: Path) -> None:

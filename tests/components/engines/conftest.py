@@ -60,7 +60,8 @@ def build(kind: str, **changes: Any) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(5)
-    config = AutoConfig.for_model(kind, **{**SIZES, **ARCHITECTURES[kind], **changes})
+    layers = ARCHITECTURES.get(kind, {"num_hidden_layers": 2})
+    config = AutoConfig.for_model(kind, **{**SIZES, **layers, **changes})
     model = AutoModelForCausalLM.from_config(config).eval()
     model.generation_config.eos_token_id = ENDS
     return model

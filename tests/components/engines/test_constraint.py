@@ -113,6 +113,26 @@ def test_what_the_grammar_cannot_hold_to_is_refused_before_anything_is_answered(
 
 
 @pytest.mark.parametrize(
+    "part", [{"enum": [2**53 + 1]}, {"const": {"id": 2**63 - 1}}, {"type": "integer", "minimum": -(2**53) - 1}]
+)
+def test_an_integer_that_would_be_written_as_another_is_refused(
+    engine: TransformersEngine, part: dict[str, Any]
+) -> None:
+    schema = {"type": "object", "properties": {"id": part}, "required": ["id"]}
+    tool = Tool(name="find", parameters=schema)
+    for sampling in (Sampling(answer_schema=schema), Sampling(calls=Calls(tools=(tool,), names=("find",)))):
+        with pytest.raises(EngineError, match=r"whole numbers up to 2\^53 \(write ids as strings\), found -?9\d+"):
+            Grammar(engine._vocabulary, sampling)
+
+
+def test_large_integers_that_are_read_as_they_are_may_be_listed(engine: TransformersEngine) -> None:
+    bound = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
+    grammar = Grammar(engine._vocabulary, Sampling(answer_schema={"type": "array", "items": {"anyOf": [bound]}}))
+    assert grammar.reads(f"[{2**63 - 1}, 7]", ended=True)
+    assert Grammar(engine._vocabulary, Sampling(answer_schema={"enum": [2**60]})).reads(str(2**60), ended=True)
+
+
+@pytest.mark.parametrize(
     "schema",
     [
         {"type": "object", "properties": {f"k{number}": {"type": "integer"} for number in range(2_500)}},

@@ -1,7 +1,9 @@
 """A model's folder as llama.cpp's file: made once, whole or not at all, and only of what it describes rightly."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from tests.flows.conftest import save_tiny_model
 
 pytest.importorskip("xllamacpp")
 pytest.importorskip("gguf")
+from components.engines import gguf_files
 from components.engines.gguf_files import converted
 from components.engines.llama_cpp_engine import LlamaCppEngine
 
@@ -52,6 +55,21 @@ def test_two_processes_that_convert_at_once_leave_one_whole_file(folder: Path, t
         both = [pool.submit(converted, folder, "f16", tmp_path) for _ in range(2)]
         assert both[0].result() == both[1].result()
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_two_threads_that_convert_at_once_do_not_write_to_the_same_place(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert, begun = gguf_files._convert, Barrier(2, timeout=30)
+
+    def together(*given: Any) -> None:
+        begun.wait()
+        convert(*given)
+
+    monkeypatch.setattr(gguf_files, "_convert", together)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(lambda _: converted(folder, "f16", tmp_path), range(2))
+    assert first == second and len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize(

@@ -226,8 +226,8 @@ def test_memory_that_does_not_suffice_is_not_the_requests_fault(
     def full(*_: Any) -> Any:
         raise torch.OutOfMemoryError("tried to allocate 2 GiB")
 
-    monkeypatch.setattr("components.engines.transformers_engine.read_prompts", full)
     engine = TransformersEngine(make_model("llama"), tokenizer, 400)
+    monkeypatch.setattr("components.engines.transformers_engine.read_prompts", full)
     with pytest.raises(UnreachableError, match=r"engine\.batch_tokens must fit into memory, found 400: tried"):
         engine.generate([make_request("a", "hello")], Sampling())
 
@@ -236,6 +236,28 @@ def test_layers_that_the_engine_does_not_know_are_refused(make_model: MakeModel,
     sliding = make_model("qwen3", use_sliding_window=True, sliding_window=8, max_window_layers=1)
     with pytest.raises(EngineError, match="layers of conv or full_attention, found sliding_attention"):
         TransformersEngine(sliding, tokenizer)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["diffllama", "mpt", "stablelm", "xglm"])  # each attends in a way of its own
+def test_a_model_that_is_not_decoded_in_a_batch_as_alone_is_refused(
+    kind: str, dtype: torch.dtype, make_model: MakeModel, tokenizer: Any
+) -> None:
+    with pytest.raises(EngineError, match=f"expected a model that .* in a? ?batch.* found {kind}"):
+        TransformersEngine(make_model(kind).to(dtype), tokenizer)
+
+
+def test_positions_that_depend_on_the_length_of_a_batch_are_not_reached(
+    make_model: MakeModel, tokenizer: Any, make_request: MakeRequest
+) -> None:
+    factors = {"short_factor": [1.0] * 4, "long_factor": [1.5, 4.0, 8.0, 16.0]}
+    rope = {"rope_type": "longrope", "rope_theta": 10_000.0, **factors, "original_max_position_embeddings": 120}
+    model = make_model("phi3", rope_parameters=rope, original_max_position_embeddings=120)
+    requests = [make_request(str(at), "abc " * at, SYSTEM) for at in range(6)]
+    engine = TransformersEngine(model, tokenizer)
+    result = engine.generate([*requests, make_request("long", "a" * 60, SYSTEM)], Sampling(max_new_tokens=6))
+    assert outcome(result[:-1]) == one_by_one(model, tokenizer, requests, 6)
+    assert (engine.context, result[-1].error) == (120, "expected a prompt of 1 to 119 tokens, found 153")
 
 
 def test_a_tokenizer_without_chat_template_is_refused(make_model: MakeModel, tokenizer: Any) -> None:

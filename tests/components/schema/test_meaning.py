@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,7 @@ def test_the_watch_looks_at_the_same_columns() -> None:
         ({"type": "string", "enum": ["a", None, 3]}, ("a",)),
         ({"enum": [None, "a"]}, ("a", None)),
         ({"enum": [1, 1.0, True]}, (1, True)),
+        ({"enum": [[1], [1.0], [True], {"a": 1, "b": 2}, {"b": 2, "a": 1}]}, ([1], [True], {"a": 1, "b": 2})),
         ({"const": "a"}, ("a",)),
         ({"type": "boolean"}, (True, False)),
         ({"type": "null"}, (None,)),
@@ -224,6 +226,15 @@ def test_a_schemas_values_are_listed(schema: Any, values: tuple[Any, ...]) -> No
 )
 def test_an_open_schema_has_no_list_of_values(schema: Any) -> None:
     assert shape_of(schema).values is None
+
+
+@pytest.mark.parametrize("form", ["enum", "oneOf"])
+def test_thousands_of_labels_are_read_in_a_moment(form: str) -> None:
+    labels = [f"code {number}" for number in range(4_000)]
+    said = {"enum": labels} if form == "enum" else {"oneOf": [{"const": label} for label in labels]}
+    started = time.process_time()
+    assert shape_of({"type": "string", **said}).values == tuple(labels)
+    assert time.process_time() - started < 5
 
 
 def test_a_number_of_any_length_is_allowed_or_not() -> None:

@@ -104,6 +104,8 @@ def tokens_of(rolled: Rolled) -> list[tuple[int, int]]:
 class Held:
     """A local engine whose continuations are held to calls, as a server's turns are."""
 
+    calls_tools = True
+
     def __init__(self, engine: TransformersEngine, calls: Calls) -> None:
         self.tokenizer, self.ends, self.chat, self.context = (
             engine.tokenizer, engine.ends, engine.chat, engine.context

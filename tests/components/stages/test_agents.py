@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[3]
 class Curt:
     """An engine that always gives one answer, and notes how it was sampled."""
 
+    calls_tools = True
+
     def __init__(self) -> None:
         from transformers import AutoTokenizer
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import AddedToken
 
 from components.engines.chat import Chat
 from components.engines.transformers_engine import Continued, TransformersEngine
 from components.errors import EngineError
+from components.models import open_model
 from components.params import Limits
 from components.records import Message
 from components.tasks import EnginePolicy, Rolled, roll
@@ -54,6 +56,8 @@ def tokenizer() -> Any:
 
 class Written:
     """An engine whose answers are given, by turn."""
+
+    calls_tools = True
 
     def __init__(self, tokenizer: Any, *texts: str, context: int = 2048) -> None:
         self.tokenizer, self.chat, self.context = tokenizer, Chat(tokenizer), context
@@ -122,10 +126,15 @@ def test_a_turn_a_trajectory_and_the_context_have_limits_of_their_own(tokenizer:
     assert full.trajectory.stop_reason == "context_overflow"
 
 
-def test_a_template_that_knows_no_calls_is_refused() -> None:
-    engine = SimpleNamespace(tokenizer=SimpleNamespace(chat_template="{{ messages }}"), extend=None)
-    with pytest.raises(EngineError, match="tool_call"):
-        EnginePolicy(engine)
+@pytest.mark.parametrize("lacks", ["a template with calls", "the tag as text"])
+def test_a_model_whose_calls_would_not_be_seen_is_refused(lacks: str) -> None:
+    model, tokenizer = open_model(NANO)
+    if lacks == "the tag as text":
+        tokenizer.add_tokens([AddedToken("<tool_call>", special=True)], special_tokens=True)
+    else:
+        tokenizer.chat_template = "{{ messages }}"
+    with pytest.raises(EngineError, match=r"calls of tools as <tool_call>, and a tokenizer that decodes this as text"):
+        EnginePolicy(TransformersEngine(model, tokenizer))
 
 
 def test_an_engine_that_cannot_go_on_token_by_token_is_refused_by_its_name() -> None:

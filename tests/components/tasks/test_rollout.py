@@ -1,5 +1,6 @@
 """An agent's try: how it proceeds, when it ends, and what is counted."""
 
+import asyncio
 import json
 import threading
 import time
@@ -207,6 +208,44 @@ def test_a_tool_that_is_a_coroutine_returns_and_throws_as_others_do() -> None:
     said = [turn.content for turn in single.messages if turn.role == "tool"]
     assert [json.loads(text) for text in said] == [{"error": "ValueError: not so much there"}, {"left": 0}]
     assert (single.stop_reason, single.tool_errors, single.tool_calls, single.reward) == ("completed", 1, 2, 1.0)
+
+
+class Connected(Till):
+    """A till behind a connection that its first call opens, and a task keeps."""
+
+    cancelled = 0
+
+    async def take(self, amount: int) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Take money out.
+
+        Args:
+            amount: How much.
+        """
+        if not hasattr(self, "_orders"):
+            self._orders = asyncio.Queue[tuple[int, asyncio.Future[str]]]()
+            self._task = asyncio.create_task(self._serve())
+        answer = asyncio.get_running_loop().create_future()
+        await self._orders.put((amount, answer))
+        return await asyncio.wait_for(answer, 2)
+
+    async def _serve(self) -> None:
+        try:
+            while True:
+                amount, answer = await self._orders.get()
+                answer.set_result(super().take(amount))
+        except asyncio.CancelledError:
+            Connected.cancelled += 1
+            raise
+
+
+def test_what_a_coroutine_started_goes_on_until_the_environment_is_released() -> None:
+    single = tried(call("take", amount=2), call("take", amount=3), "Done.", spec=spec_of(Connected, "Connected"))
+    assert (single.tool_errors, single.tool_calls, single.reward) == (0, 2, 1.0)
+    for _ in range(100):
+        if Connected.cancelled:
+            break
+        time.sleep(0.05)
+    assert Connected.cancelled == 1
 
 
 @pytest.mark.parametrize(
