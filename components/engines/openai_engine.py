@@ -194,6 +194,23 @@ class OpenAIEngine:
     async def _answer(
         self, client: "AsyncOpenAI", request: ChatRequest, body: dict[str, Any], on_text: OnText | None
     ) -> Completion:
+        """One completion; where it has no text because of `stop` it is asked for again without, and cut afterwards.
+
+        An API may refuse the field, or meet a stop within a thought, of which nothing was shown.
+
+        Raises:
+            EngineError: The API forbids it, perhaps as it would every other one.
+            UnreachableError: The same for an unknown key or model.
+        """
+        completion = await self._asked(client, request, body, on_text)
+        if "stop" in body and not completion.text and not completion.away:
+            free = {name: value for name, value in body.items() if name != "stop"}
+            completion = await self._asked(client, request, free, on_text)
+        return completion
+
+    async def _asked(
+        self, client: "AsyncOpenAI", request: ChatRequest, body: dict[str, Any], on_text: OnText | None
+    ) -> Completion:
         """One completion; a failed one says why.
 
         Raises:

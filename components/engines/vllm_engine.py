@@ -79,7 +79,7 @@ class VllmEngine:
             max_tokens=sampling.max_new_tokens,
             n=sampling.n,
             seed=seed_of(request, sampling),
-            stop=[] if self.chat.thinks_under(sampling) else list(request.stops),  # which thoughts may contain
+            stop=list(request.stops) if sampling.holds_start else [],  # else within a thought, too; callers cut then
             **self._structure(sampling.answer_schema),
         )
 

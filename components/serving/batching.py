@@ -80,7 +80,7 @@ class Batcher:
         self._waiting.drop_spare()
         for request in list(self._at_work):
             if request.spare:
-                request.unwanted.set()
+                request.leave()
 
     def stop(self) -> None:
         """Take no more requests; the thread ends when the waiting ones are answered."""

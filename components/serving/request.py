@@ -22,7 +22,7 @@ class Request:
     has nobody who waits for its answer: it is answered when no caller waits. Where `unwanted` is set nobody needs the
     answer to its end, and the engine may end it anywhere. One that is `limited` has a limit of tokens by its caller
     that is below its version's: an answer that ends there, or is cut because its caller `left`, says nothing of the
-    version, and its inputs are not noted.
+    version, and neither its inputs nor its tools are noted.
     """
 
     served: Served
@@ -40,8 +40,8 @@ class Request:
     def answered(self, route: RouteName, completions: Sequence[Completion] = ()) -> Answer:
         """What its version answered on a route."""
         cut = (self.limited or self.left) and any(completion.finish_reason == "length" for completion in completions)
-        inputs = {} if cut else self.input
-        return Answer(route, self.served, self.chat.messages, inputs, completions, self.sampling.calls)
+        inputs, calls = ({}, None) if cut else (self.input, self.sampling.calls)
+        return Answer(route, self.served, self.chat.messages, inputs, completions, calls)
 
     def leave(self) -> None:
         """Note that the caller left: if its turn has not come it is not answered, and else need not be to its end."""

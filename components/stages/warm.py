@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.stages.environment import DEFAULTS
+
 STARTER = "GRADUS_STARTER"  # id of the process without which a stage has to end
 SOCKET = "GRADUS_WARM_SOCKET"  # where a process listens that forks
 # In the order in which a climb needs them.
@@ -56,7 +58,7 @@ def begin() -> None:
     # Its standard input is never written to: it closes when this process ends, however that ends.
     _warm.process = subprocess.Popen(
         [sys.executable, "-m", __name__, path],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**DEFAULTS, **os.environ},
     )  # fmt: skip
 
 

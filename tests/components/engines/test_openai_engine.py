@@ -123,6 +123,10 @@ class Api:
         self.most = max(self.most, self.now)
         await asyncio.sleep(3 if said == "slow once" and self.tries[said] == 1 else 0.02)
         self.now -= 1
+        if said == "takes no stop" and "stop" in body:
+            return JSONResponse({"error": {"message": "Unsupported parameter: stop"}}, 400)
+        if said == "thinks":
+            return reply("<think>\nFirst" if "stop" in body else "<think>\nFirst, I look.\n</think>\nlate, refund")
         return self.stream(said) if body.get("stream") else self.respond(said)
 
     def stream(self, said: str) -> Response:
@@ -380,6 +384,15 @@ def test_stops_are_sent_as_many_as_openai_takes_unless_the_api_refuses_them(
     make_engine(omit=("stop",)).generate([request], Sampling())
     make_engine().generate([make_request("a", "x")], Sampling())
     assert [body.get("stop") for body in api.bodies] == [["a", "b", "c", "d"], None, None]
+
+
+@pytest.mark.parametrize(("said", "text"), [("takes no stop", "re: takes no stop"), ("thinks", "late, refund")])
+def test_an_answer_is_asked_for_without_stops_where_these_leave_none(
+    api: Api, make_engine: MakeEngine, make_request: MakeRequest, said: str, text: str
+) -> None:
+    [answer] = make_engine().generate([replace(make_request("a", said), stops=(",",))], Sampling())
+    assert (answer.text, answer.error) == (text, None)  # the server cuts it afterwards
+    assert [body.get("stop") for body in api.bodies] == [[","], None]
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -10,11 +10,13 @@ import httpx
 import pytest
 
 from components.engines import ChatRequest, Listeners, Sampling
+from components.engines.base import Calls
 from components.params import ServingParams
 from components.params.serving import RoutingParams
 from components.records import Completion, Trace, Usage
-from components.serving import Follower, Journal, Outlet
+from components.serving import Follower, Journal, Outlet, Served
 from components.serving.replies import ChatReply
+from components.serving.request import Request
 from components.serving.stops import Stopping, cut
 from tests.components.serving.test_app import SCHEMA
 from tests.flows.conftest import wait_until
@@ -99,6 +101,17 @@ def test_an_answer_whose_caller_left_ends_is_recorded_as_far_as_it_came_and_coun
     ]  # fmt: skip
 
 
+def test_a_turn_with_tools_whose_caller_left_counts_for_nothing() -> None:
+    tools = Calls(names=("look",))
+    served = Served(1, "sft", Quick(), None, 400)
+    request = Request(served, ChatRequest("a", [], ""), Sampling(calls=tools))
+    whole = Completion.of_text("", "<tool_call>")
+    assert request.answered("champion", [whole]).calls is tools
+    request.leave()
+    cut_off = whole.model_copy(update={"finish_reason": "length"})
+    assert request.answered("champion", [cut_off]).calls is None  # as in a conversation of the caller's own
+
+
 def test_a_request_whose_caller_left_before_its_turn_is_not_asked(
     run_server: RunServer, follow: Callable[..., Follower]
 ) -> None:
@@ -129,13 +142,15 @@ def test_a_server_that_ends_does_not_wait_for_the_shadow(
 ) -> None:
     engine = Steps()
     shadow, champion = follow(lambda: 2, lambda _: engine), follow(opened=lambda _: Quick())
-    journal = Journal("triage", SCHEMA, Outlet(tmp_path, lambda *_: None, every_s=60))
+    stored = list[str]()
+    journal = Journal("triage", SCHEMA, Outlet(tmp_path, lambda _, lines: stored.extend(lines), every_s=60))
     params = ServingParams(routing=RoutingParams(shadow_share=1))
     with run_server(champion, shadow=shadow, params=params, journal=journal) as address:
         wait_until(lambda: shadow.served, 10)
         assert post(address, LONG).status_code == 200
         wait_until(lambda: engine.steps, 10)
     assert engine.steps[0] < 900
+    assert [trace.input for trace in map(Trace.model_validate_json, stored) if trace.version == 2] == [{}]
 
 
 class Quick:

@@ -42,7 +42,8 @@ def project(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     for package in (folder.parent, folder):
         (package / "__init__.py").touch()
-    shutil.copy(STAGES / "__main__.py", folder)
+    for name in ("__main__.py", "environment.py"):
+        shutil.copy(STAGES / name, folder)
     source = (STAGES / "warm.py").read_text(encoding="utf-8")
     libraries = f'LIBRARIES = ("{LIBRARY}",)  #'
     assert "LIBRARIES = (" in source
