@@ -20,6 +20,7 @@ from components.serving.refusals import RequestError
 
 OTHER_FILES = 128  # open files that a process needs besides connections: spools, models, libraries
 MOST_AHEAD = 64  # requests that one connection may send before it has the answer to the first
+PIECE = 8_192  # bytes that are parsed before limits are looked at again
 
 
 class Door:
@@ -90,6 +91,10 @@ def guarded(door: Door) -> type[asyncio.Protocol]:
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
+            for start in range(0, len(data), PIECE):
+                self._take(data[start : start + PIECE])
+
+        def _take(self, data: bytes) -> None:
             if self.transport.is_closing():
                 return
             self._header_bytes += len(data) * self._reads_headers

@@ -27,6 +27,7 @@ WRITTEN_FOR = {
     (SFTTrainer, "get_train_dataloader"): "205a99685f8facd9",
     (SFTTrainer, "log"): "0d4c8e5d64f894ac",
     (DistillationTrainer, "_compute_loss"): "9fc0021cbcc0b5e9",
+    (DistillationTrainer, "_generate_and_score_completions"): "2416bfc479ade342",
     (ULDLoss, "__call__"): "dd8650a24d31c04a",
     (ULDLoss, "_compute_distillation_loss"): "fb401c4c0c6cf443",
     (DistillationTrainer, "_generate_single_turn"): "b2cc5048ef74151f",
