@@ -16,7 +16,7 @@ import typer
 
 from components.data.texts import visible
 from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
-from components.stages.environment import straightened
+from components.stages.environment import DEFAULTS, straightened
 from components.stages.storage import apply, attach_data, refuse_absent, storage
 from flows.advice import advice
 from flows.agent import agent
@@ -96,9 +96,8 @@ def prepare(
 def _environment_defaults(project: Path) -> dict[str, str]:
     """Defaults for the libraries' environment variables: offline and quiet."""
     return {
-        "HF_HUB_OFFLINE": "1",
+        **DEFAULTS,
         "PREFECT_LOGGING_LEVEL": "CRITICAL",  # stages report their own errors
-        "TRL_EXPERIMENTAL_SILENCE": "1",
         "DO_NOT_TRACK": "1",
         "DVC_NO_ANALYTICS": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",

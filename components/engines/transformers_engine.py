@@ -44,6 +44,7 @@ KNOWN_LAYERS = {"full_attention", "conv"}
 # one answer takes 0.8 of the time, two take 0.85; four take longer.
 NARROW, FEW = 512, 2
 TRIED = 16  # tokens of the shared prefix that a model is tried with
+_right = set[tuple[str, ...]]()  # kinds of models that were tried in this process
 MOST_OFF = 0.05  # of the spread of logits: rounding in float32 puts them off by 1e-5, other computations by a third
 
 
@@ -288,7 +289,7 @@ class TransformersEngine:
         return batch, torch.cat([part.logits_RV for part in filled])[numbers]
 
     def _try(self) -> None:
-        """Refuse a model whose next tokens in a batch are not those of its own forward pass.
+        """Refuse a model whose next tokens in a batch are not those of its own forward pass; tried once for each kind.
 
         In 16 bits only that its layers attend to the whole batch is tried: where experts are chosen, rounding is enough
         to change logits.
@@ -296,6 +297,9 @@ class TransformersEngine:
         Raises:
             EngineError: They are not, or the model cannot be decoded in a batch at all.
         """
+        kind = type(self.model).__name__, str(self.model.dtype), self.model.config.to_json_string()
+        if kind in _right:  # a model in training has an engine for each look at it
+            return
         size, device = self.model.get_input_embeddings().weight.shape[0], self.model.device
         shared = [31 * at % size for at in range(1, TRIED + 1)]
         rows = [[*shared, *(17 * at % size for at in range(own, 3 * own))] for own in (1, 2)]
@@ -316,6 +320,7 @@ class TransformersEngine:
             raise EngineError(f"expected a model that can be decoded in batches, found {found}") from error
         if not right:
             raise EngineError(f"expected a model that answers in a batch as it does alone, found {found}")
+        _right.add(kind)
 
     def _row(self, job: Job, sampling: Sampling) -> Row:
         """A job as decoding needs it."""

@@ -4,9 +4,7 @@ import fcntl
 import importlib
 import logging
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
@@ -23,7 +21,7 @@ from components.stages.interpreter import go_on_in, other_python
 from components.stages.judging import leave_spent, tell_judge, workers_spending
 from components.stages.run import STATE, Run, StageRecord, digest, git_commit, threads
 from components.stages.storage import apply
-from components.stages.warm import STARTER, is_running
+from components.stages.warm import end_with_parent
 from components.training.launch import WORKER, is_main
 
 PARENT = "GRADUS_MLFLOW_PARENT"  # id of the run that the stages of one climb belong to
@@ -122,21 +120,6 @@ def alone(name: str) -> Generator[None]:
         except OSError:
             raise ConfigError(f"expected to run {name} alone, found another process that runs it ({path})") from None
         yield
-
-
-def end_with_parent() -> None:
-    """End this process when its parent is gone: an abandoned stage must not hold locks and cores.
-
-    The parent may have ended before this looks at it first, so that the process which names itself counts too.
-    """
-    parent, starter = os.getppid(), os.environ.get(STARTER)
-
-    def watch() -> None:
-        while os.getppid() == parent and (starter is None or is_running(int(starter))):
-            time.sleep(1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def start(arguments: list[str]) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
+# Of libraries that read them when they are imported: offline and quiet unless the user says otherwise.
 DEFAULTS = {"HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
 

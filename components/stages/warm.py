@@ -3,8 +3,8 @@
 A stage is a process of its own, and most have little to do beside importing torch, transformers and MLflow: some ten
 seconds of a core, twenty times a climb. The command that climbs starts a process that imports them once (`begin`);
 `python -m components.stages` has it fork (`fork`), gives the fork its arguments, folder, environment and standard
-streams, and ends as that ends. Nothing of this project is imported before a fork, so that each has today's code. Where
-there is no such process, or it still imports, a stage does everything itself.
+streams, and ends as that ends. A fork drops what it has of this project, so that it imports today's code. Where there
+is no such process, or it still imports, a stage does everything itself.
 """
 
 import contextlib
@@ -78,8 +78,22 @@ def is_safe() -> bool:
     return sys.platform == "linux" and not glob.glob("/dev/nvidia[0-9]*") and not Path("/dev/kfd").exists()
 
 
-def is_running(process: int) -> bool:
-    """Whether there is a process of this id."""
+def end_with_parent(process: int = 0) -> None:
+    """End a process (0: this one) when this one's parent is gone: an abandoned stage must not hold locks and cores.
+
+    The parent may have ended before this looks at it first, so that the process which names itself counts too.
+    """
+    parent, starter = os.getppid(), os.environ.get(STARTER)
+
+    def watch() -> None:
+        while os.getppid() == parent and (starter is None or _is_running(int(starter))):
+            time.sleep(LOOK_S)
+        _signal(process or os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -94,8 +108,7 @@ def fork(arguments: list[str]) -> int | None:
 
     Ends as the fork does where a signal ended that.
     """
-    path, starter = os.environ.pop(SOCKET, ""), os.environ.get(STARTER)
-    if not path:
+    if not (path := os.environ.pop(SOCKET, "")):
         return None
     asked = {
         "python": sys.executable,
@@ -118,7 +131,7 @@ def fork(arguments: list[str]) -> int | None:
             return None
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the fork, too, which is in the same group
         signal.signal(signal.SIGTERM, lambda number, _: _signal(child, number))
-        _end_with(os.getppid(), starter, child)
+        end_with_parent(child)
         code = int(answers.readline() or -signal.SIGKILL)
     if code < 0:
         with contextlib.suppress(OSError):  # SIGKILL has no other
@@ -130,17 +143,6 @@ def fork(arguments: list[str]) -> int | None:
 def _signal(process: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, number)
-
-
-def _end_with(parent: int, starter: str | None, child: int) -> None:
-    """Pass on, in the background, that the parent or the starter is gone."""
-
-    def watch() -> None:
-        while os.getppid() == parent and (starter is None or is_running(int(starter))):
-            time.sleep(LOOK_S)
-        _signal(child, signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def serve(path: str) -> socket.socket:

@@ -75,7 +75,7 @@ def test_an_unknown_stage_or_run_is_refused_with_the_names(arguments: list[str])
         main(arguments)
 
 
-STAGE = "import time; from components.stages.command import end_with_parent; end_with_parent(); time.sleep(600)"
+STAGE = "import time; from components.stages.warm import end_with_parent; end_with_parent(); time.sleep(600)"
 
 
 def test_a_stage_ends_where_its_starter_had_ended_before_it_looked() -> None:

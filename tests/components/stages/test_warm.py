@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from components.stages import warm
@@ -86,7 +87,7 @@ def stage(project: Path, *arguments: str, folder: Path | None = None) -> subproc
 
 def is_gone(process: int) -> bool:
     """Whether a process has ended."""
-    return not warm.is_running(process)
+    return not psutil.pid_exists(process)
 
 
 def test_a_fork_has_arguments_folder_environment_and_streams_of_its_own(
