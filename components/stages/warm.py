@@ -15,22 +15,21 @@ import json
 import os
 import runpy
 import selectors
-import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from components.stages.environment import DEFAULTS
 
 STARTER = "GRADUS_STARTER"  # id of the process without which a stage has to end
-SOCKET = "GRADUS_WARM_SOCKET"  # where a process listens that forks
+SOCKET = "GRADUS_WARM_SOCKET"  # abstract name of the socket at which a process listens that forks
 # In the order in which a climb needs them.
 LIBRARIES = ("mlflow.store.tracking.sqlalchemy_store", "torch", "transformers.models.lfm2.modeling_lfm2", "skops.io")
 HELLO, STREAMS = b"stage", (0, 1, 2)
@@ -38,39 +37,28 @@ MOST_BYTES = 4_000_000  # of a request: arguments and environment
 LOOK_S = 1.0  # between two looks at whether the starter still runs
 
 
-@dataclass
-class _Warm:
-    """The process that this one has started, if any, and the folder of its socket."""
-
-    process: subprocess.Popen[bytes] | None = None
-    folder: Path = Path()
-
-
-_warm = _Warm()
+_started = list[subprocess.Popen[bytes]]()  # the process that this one has started, if any
 
 
 def begin() -> None:
     """Start the process that imports, unless this process has one; it ends with this process, or with `end`."""
-    if _warm.process is not None or not is_safe():
+    if _started or not is_safe():
         return
-    _warm.folder = Path(tempfile.mkdtemp(prefix="gradus-"))
-    os.environ[SOCKET] = path = str(_warm.folder / "socket")
+    os.environ[SOCKET] = name = f"gradus-{uuid4().hex}"
     # Its standard input is never written to: it closes when this process ends, however that ends.
-    _warm.process = subprocess.Popen(
-        [sys.executable, "-m", __name__, path],
+    _started.append(subprocess.Popen(
+        [sys.executable, "-m", __name__, name],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**DEFAULTS, **os.environ},
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def end() -> None:
     """End the process that `begin` started."""
-    if _warm.process is None:
-        return
-    _warm.process.kill()
-    _warm.process.communicate()
-    _warm.process = None
-    os.environ.pop(SOCKET, None)
-    shutil.rmtree(_warm.folder, ignore_errors=True)
+    while _started:
+        process = _started.pop()
+        process.kill()
+        process.communicate()
+        os.environ.pop(SOCKET, None)
 
 
 def is_safe() -> bool:
@@ -108,7 +96,7 @@ def fork(arguments: list[str]) -> int | None:
 
     Ends as the fork does where a signal ended that.
     """
-    if not (path := os.environ.pop(SOCKET, "")):
+    if not (name := os.environ.pop(SOCKET, "")):
         return None
     asked = {
         "python": sys.executable,
@@ -120,7 +108,7 @@ def fork(arguments: list[str]) -> int | None:
     }
     with socket.socket(socket.AF_UNIX) as connection:
         try:
-            connection.connect(path)
+            connection.connect(f"\0{name}")
             socket.send_fds(connection, [HELLO], STREAMS)
             connection.sendall(json.dumps(asked, ensure_ascii=True).encode() + b"\n")
             answers = connection.makefile("rb")
@@ -145,12 +133,12 @@ def _signal(process: int, number: int) -> None:
         os.kill(process, number)
 
 
-def serve(path: str) -> socket.socket:
-    """Import the libraries, then fork for whoever connects, until standard input closes; returns in forks only."""
+def serve(name: str) -> socket.socket:
+    """Import the libraries, then fork for this user's stages, until standard input closes; returns in forks only."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in LIBRARIES:
+    for library in LIBRARIES:
         with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+            importlib.import_module(library)
     gc.freeze()  # else the first collection of each fork would copy all of it
     signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it is written to the pipe
     ended, noted = os.pipe()
@@ -158,26 +146,34 @@ def serve(path: str) -> socket.socket:
     signal.set_wakeup_fd(noted, warn_on_full_buffer=False)
     forks: dict[int, socket.socket] = {}
     with socket.socket(socket.AF_UNIX) as listening, selectors.DefaultSelector() as selector:
-        listening.bind(path)  # its folder is its owner's alone
+        listening.bind(f"\0{name}")
         listening.listen()
         for source in (sys.stdin.fileno(), listening.fileno(), ended):
             selector.register(source, selectors.EVENT_READ)
         while True:
             ready = {key.fd for key, _ in selector.select()}
             if sys.stdin.fileno() in ready:
-                shutil.rmtree(Path(path).parent, ignore_errors=True)
                 os._exit(0)
             if ended in ready:
                 os.read(ended, 4096)
                 _tell(forks)
             if listening.fileno() in ready:
                 connection, _ = listening.accept()
+                if _user(connection) != os.getuid():
+                    connection.close()
+                    continue
                 if child := os.fork():
                     forks[child] = connection
                     continue
                 for other in forks.values():
                     other.close()
                 return connection
+
+
+def _user(connection: socket.socket) -> int:
+    """Whose process is at the other end; the name of a socket keeps nobody out."""
+    credentials = struct.Struct("3i")  # process, user, group
+    return credentials.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size))[1]
 
 
 def _tell(forks: dict[int, socket.socket]) -> None:
