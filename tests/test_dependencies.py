@@ -16,7 +16,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from infra.install import entry, install, installed
+from infra.install import compile_modules, entry, install, installed
 from infra.lock import CUDA_HEADER, EXTRAS, HEADER, entries, merged, written
 from infra.lock_gpu import wanted
 
@@ -156,6 +156,22 @@ def test_nothing_is_installed_whose_hash_is_not_checked(monkeypatch: pytest.Monk
         "install",
     ]  # torch, all others, CUDA's
     assert all("--require-hashes" in arguments for arguments in words if "install" in arguments)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_modules_are_compiled_at_installation_where_they_are_not_at_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    (tmp_path / "a.py").write_text("1\n", encoding="utf-8")
+    (tmp_path / "template.py").write_text("{{ no Python }\n", encoding="utf-8")
+    monkeypatch.setattr("sys.dont_write_bytecode", told)
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    compile_modules()
+    assert [path.name.split(".")[0] for path in tmp_path.rglob("*.pyc")] == (["a"] if told else [])
+
+
+def test_what_processes_would_import_for_seconds_and_never_use_is_not_installed() -> None:
+    assert not names(LOCK) & {"rfc3987-syntax", "lark"}
 
 
 def test_the_gpus_lock_has_what_its_environment_wants_and_no_prefect() -> None:

@@ -18,7 +18,7 @@ COPY monitoring monitoring
 COPY params params
 COPY models/nano models/nano
 COPY infra infra
-RUN /opt/gpu/bin/python -m pip install --no-deps . && find /opt/gpu -name __pycache__ -prune -exec rm -rf {} +
+RUN /opt/gpu/bin/python -m pip install --no-deps .
 
 FROM ${BASE}
 COPY --from=build /opt/gpu /opt/gpu
