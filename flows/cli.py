@@ -151,8 +151,8 @@ def climb_ladder(
 
         tell_ahead(run)
         return
-    from flows.ladder import climb
-    from flows.tasks import stop
+    from flows.climb import climb
+    from flows.reproduce import stop
 
     signal.signal(signal.SIGINT, stop)
     climb(run, alias, on)

@@ -33,7 +33,7 @@ from components.stages.carrying import (
 from components.stages.graph import RUNS, StageNode, nodes
 from components.stages.pod import needed
 from components.stages.run import Run, git_commit
-from flows.tasks import StageFailedError, opened, reproduce, unchanged
+from flows.reproduce import StageFailedError, changed, opened, reproduce
 
 log = logging.getLogger(__name__)
 POOLS = Path("infra/k8s/pools")
@@ -145,7 +145,7 @@ def on_the_cluster(run: Run, node: StageNode, cluster: Cluster) -> None:
         StageFailedError: The stage failed; it has logged why.
         ServiceError: Kubernetes refuses, or the stage left no outputs.
     """
-    if unchanged(run, [node.name]):
+    if not changed(run, [node.name]):
         log.info("%s: nothing changed.", node.name)
         return
     with opened() as repo:

@@ -23,7 +23,7 @@ def tell_ahead(run: "Run") -> None:
 
     from components.stages.foretold import forecast
     from components.stages.graph import nodes, write_graph
-    from flows.tasks import stale
+    from flows.reproduce import stale
 
     _ = run.base_model
     write_graph(run)

@@ -1,21 +1,19 @@
-"""A climb: the making stages, the standing version, the gate, publication, the report, and the record in MLflow."""
-
-import os
+"""Prefect's flows of a climb: the making stages, standing version, gate, publication, report, and record in MLflow."""
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 
-from components.registry import Alias, joined_run, open_run
-from components.stages import warm
+from components.registry import Alias, joined_run
 from components.stages.advise import settle
-from components.stages.command import PARENT, making
-from components.stages.graph import nodes, write_graph
+from components.stages.command import making
+from components.stages.graph import nodes
 from components.stages.publish import is_published, publish, publish_prompts
-from components.stages.run import Run, git_commit
+from components.stages.run import Run
 from components.stages.standing import stand
 from components.stages.tell import tell
-from flows.tasks import On, stage, unchanged
+from flows.climb import climb
+from flows.tasks import On, stage
 
 TRAINER = "trainer"  # Prefect's concurrency limit, so that one climb trains at a time; without a server there is none
 
@@ -77,28 +75,3 @@ def tell_record(run: Run, record: str) -> None:
     """Write figures and outcome to the MLflow runs."""
     with joined_run(record) as tracker:
         tell(run, tracker)
-
-
-def climb(run: Run, alias: Alias = "champion", on: On = "local") -> None:
-    """Climb as one MLflow run; returns at once if nothing changed.
-
-    Raises:
-        GradusError: The data or the model is wrong, or a stage failed.
-    """
-    _ = run.base_model  # so that a mistake is reported before work begins
-    write_graph(run)
-    done = unchanged(run, [node.name for node in nodes(run)])
-    if done and (run.first_look or is_published(run)):
-        return
-    tags = {"run": run.name, "stage": "ladder", **run.setting, "git_commit": git_commit()}
-    with open_run(run.workload.name, run.name, tags) as tracker:
-        tracker.params({**run.setting})
-        os.environ[PARENT] = str(tracker.run_id)
-        try:
-            if run.first_look:
-                first_look(run, on)
-                return
-            ladder(run, str(tracker.run_id), alias, on)
-        finally:
-            warm.end()
-        tracker.artifact(run.report, "report")

@@ -82,7 +82,7 @@ def _make(run: "Run", stage: str, rungs: list[str]) -> None:
     """Reproduce a stage and the data; if a rung that it may use was not made yet, run it without."""
     prefect_home()
     from components.stages.graph import write_graph
-    from flows.tasks import reproduce
+    from flows.reproduce import reproduce
 
     write_graph(run)
     reproduce(run, "data")

@@ -21,7 +21,7 @@ from components.errors import ConfigError, ServiceError
 from components.stages.graph import StageNode
 from components.stages.run import Run
 from flows.cluster import POOLS, Cluster, job, on_the_cluster, refuse_without_sandbox, submit, wait
-from flows.tasks import StageFailedError
+from flows.reproduce import StageFailedError
 from tests.flows.conftest import RUN, Project, wait_until
 from tests.flows.kubernetes_api import Api, serving
 

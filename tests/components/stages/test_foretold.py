@@ -13,7 +13,7 @@ from components.stages.foretold import Forecast, Foretold, depends, forecast, fo
 from components.stages.graph import nodes
 from components.stages.run import Run
 from components.stages.timing import CLOCKS, Measured, Timer, imitating, timed
-from flows.tasks import following
+from flows.reproduce import following
 from tests.components.stages.conftest import ROOT, MakeRun
 
 COUNTS = DataSummary(version="v", train=1000, dev=200, test=300, sealed=400, demonstration_accuracy=None)
