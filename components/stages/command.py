@@ -10,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from components.errors import EXIT_CODE_ERROR, EXIT_CODE_STOPPED, ConfigError, GradusError
+from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
 from components.params import Environment
 from components.records import write_record
 from components.registry import joined_run, open_run
@@ -141,5 +141,3 @@ def start(arguments: list[str]) -> None:
             raise
         print(f"gradus: {error}", file=sys.stderr)
         sys.exit(EXIT_CODE_ERROR)
-    except KeyboardInterrupt:
-        sys.exit(EXIT_CODE_STOPPED)

@@ -3,10 +3,11 @@
 A stage is a process of its own, and most have little to do beside importing torch, transformers and MLflow: some ten
 seconds of a core, twenty times a climb. The command that climbs starts a process that imports them once (`begin`);
 `python -m components.stages` has it fork (`fork`), gives the fork its arguments, folder, environment and standard
-streams, and ends as that ends. A fork drops what it has of this project, so that it imports today's code. Where there
-is no such process, or it still imports, a stage does everything itself.
+streams, and ends as that ends. A fork drops what it has of this project, so that it imports today's code. A stage that
+comes while the process still imports waits for it; where there is none, it does everything itself.
 """
 
+import atexit
 import contextlib
 import gc
 import glob
@@ -134,8 +135,15 @@ def _signal(process: int, number: int) -> None:
 
 
 def serve(name: str) -> socket.socket:
-    """Import the libraries, then fork for this user's stages, until standard input closes; returns in forks only."""
+    """Import the libraries, then fork for this user's stages, until standard input closes; returns in forks only.
+
+    It listens from the beginning, so that stages wait for what it imports.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    atexit.register(_leave)  # the first, so that it is called last
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(f"\0{name}")
+    listening.listen()
     for library in LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(library)
@@ -145,9 +153,7 @@ def serve(name: str) -> socket.socket:
     os.set_blocking(noted, False)
     signal.set_wakeup_fd(noted, warn_on_full_buffer=False)
     forks: dict[int, socket.socket] = {}
-    with socket.socket(socket.AF_UNIX) as listening, selectors.DefaultSelector() as selector:
-        listening.bind(f"\0{name}")
-        listening.listen()
+    with listening, selectors.DefaultSelector() as selector:
         for source in (sys.stdin.fileno(), listening.fileno(), ended):
             selector.register(source, selectors.EVENT_READ)
         while True:
@@ -197,10 +203,13 @@ def become(connection: socket.socket) -> None:
         if asked["python"] != sys.executable or len(streams) != len(STREAMS):
             connection.sendall(b"0\n")
             return
+        try:
+            connection.sendall(b"%d\n" % os.getpid())
+        except OSError:  # who asked was stopped
+            return
         for stream, own in zip(streams, STREAMS, strict=True):
             os.dup2(stream, own)
             os.close(stream)
-        connection.sendall(b"%d\n" % os.getpid())
     sys.stdout.reconfigure(line_buffering=os.isatty(1))  # pyright: ignore[reportAttributeAccessIssue] — a text stream
     for name in [name for name in sys.modules if name.partition(".")[0] == "components"]:
         del sys.modules[name]
@@ -210,7 +219,25 @@ def become(connection: socket.socket) -> None:
     os.environ.clear()
     os.environ.update(asked["environment"])
     sys.path[:], sys.argv[1:] = asked["path"], asked["arguments"]
-    runpy.run_module("components.stages", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("components.stages", run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        _code.append(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
+        raise
+    except BaseException:
+        _code.append(1)
+        raise
+
+
+_code = list[int]()  # with which this process, a fork, ends
+
+
+def _leave() -> None:
+    """End at once: to free all that was imported, which a fork copies for that, takes as long as a short stage."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit((_code or [0])[-1])
 
 
 if __name__ == "__main__":

@@ -87,6 +87,8 @@ class Project:
             "DVC_SITE_CACHE_DIR": str(self.folder / ".dvc" / "tmp" / "site"),
             "GRADUS_DEBUG": "0",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            # Each process would compile all of the project's code where this is set.
+            "PYTHONDONTWRITEBYTECODE": "",
             "PREFECT_HOME": str(self.folder / "state" / "prefect"),
             "PYTHONPATH": str(self.folder),
         }

@@ -12,16 +12,20 @@ from pathlib import Path
 import psutil
 import pytest
 
+from components.errors import EXIT_CODE_STOPPED
 from components.stages import warm
 
 STAGES = Path(warm.__file__).parent
 # A stage that does what it is told, in the place of the real ones.
 COMMAND = """
-import os, random, signal, sys, time
+import atexit, os, random, signal, sys, time
 
 
 def start(arguments):
     match arguments[0]:
+        case "fault":
+            atexit.register(print, "last")
+            raise ValueError("of this stage")
         case "tell":
             print(os.getcwd(), os.environ["MARK"], os.environ[{starter!r}], sys.argv[1:], input())
             print(random.random(), {library!r} in sys.modules, file=sys.stderr)
@@ -43,8 +47,8 @@ def project(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     for package in (folder.parent, folder):
         (package / "__init__.py").touch()
-    for name in ("__main__.py", "environment.py"):
-        shutil.copy(STAGES / name, folder)
+    for name in ("__main__.py", "environment.py", "../errors.py"):
+        shutil.copy(STAGES / name, folder / name)
     source = (STAGES / "warm.py").read_text(encoding="utf-8")
     libraries = f'LIBRARIES = ("{LIBRARY}",)  #'
     assert "LIBRARIES = (" in source
@@ -70,7 +74,12 @@ def name_of(project: Path) -> str:
 
 def listens(project: Path) -> bool:
     """Whether somebody listens there."""
-    return f"@{name_of(project)}\n" in Path("/proc/net/unix").read_text(encoding="utf-8")
+    return connections(project) > 0
+
+
+def connections(project: Path) -> int:
+    """How many sockets have that name."""
+    return Path("/proc/net/unix").read_text(encoding="utf-8").count(f"@{name_of(project)}\n")
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -89,7 +98,8 @@ def stage(project: Path, *arguments: str, folder: Path | None = None) -> subproc
     }  # fmt: skip
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        [sys.executable, "-m", "components.stages", *arguments],
+        # A shell that starts something behind it has it ignore SIGINT.
+        ["env", "--default-signal=INT", sys.executable, "-m", "components.stages", *arguments],
         cwd=folder or project, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True,
     )  # fmt: skip
 
@@ -118,6 +128,34 @@ def test_code_that_changed_since_the_imports_counts(project: Path, warmed: subpr
     (project / "components" / "stages" / "command.py").write_text("def start(arguments): print('new')\n")
     with stage(project, "tell") as asked:
         assert asked.communicate() == ("new\n", "")
+
+
+def test_what_a_fork_has_to_do_at_its_end_is_done(project: Path, warmed: subprocess.Popen[bytes]) -> None:
+    with stage(project, "fault") as asked:
+        out, error = asked.communicate()
+    assert (asked.returncode, out) == (1, "last\n")
+    assert error.startswith("Traceback") and error.endswith("ValueError: of this stage\n")
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_stage_waits_for_a_process_that_still_imports(project: Path, interrupted: bool) -> None:
+    (project / f"{LIBRARY}.py").write_text(
+        "import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.01)\n"
+    )
+    command = [sys.executable, "-m", "components.stages.warm", name_of(project)]
+    with subprocess.Popen(command, cwd=project, stdin=subprocess.PIPE) as process:
+        until(lambda: listens(project))
+        with stage(project, "tell") as asked:
+            until(lambda: connections(project) == 2)  # what listens, and what waits to be accepted
+            if interrupted:
+                asked.send_signal(signal.SIGINT)
+                assert asked.wait(60) == EXIT_CODE_STOPPED
+            (project / "go").touch()
+            if interrupted:
+                assert asked.communicate() == ("", "")
+            else:
+                assert asked.communicate("typed\n")[1].split()[1] == "True"
+        process.kill()
 
 
 @pytest.mark.parametrize(("words", "code"), [(("fail", "2"), 2), (("fail", "130"), 130), (("die", "9"), -9)])
