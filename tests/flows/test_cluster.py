@@ -98,7 +98,7 @@ def test_generated_code_is_refused_before_the_first_job_where_pods_let_it_have_n
     for pool, of, profile in profiles:
         with_profile(tmp_path, pool, of, profile)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("flows.cluster.unchanged", lambda *_: False)
+    monkeypatch.setattr("flows.cluster.changed", lambda _, names: {*names})
     monkeypatch.setattr("flows.cluster.opened", nullcontext)
     monkeypatch.setattr("flows.cluster.was_done", lambda *_: False)
     monkeypatch.setattr("flows.cluster._do", _begin)
