@@ -88,8 +88,13 @@ def release(workload: str, profile: str = "nano") -> Judged:
 
 
 def decided(run: Run, version: Version, champion: Version) -> Judged:
-    """A person's decision, where one is asked for and says no, or else the canary's answers'."""
+    """A person's decision, where one is asked for and says no, or else the canary's answers'.
+
+    Where these could never tell, nobody is asked, and the version becomes no canary.
+    """
     ready(run)
+    if endless := never_shown(run):
+        return Judged(decision="waiting", reasons=(endless,))
     asks = needs_approval(run, Keys.read()) and not approved(run, version)
     judged = refused(run, version, champion) if asks else None
     judged = judged or overtaken(run.workload.name, version, champion)
@@ -263,8 +268,6 @@ def tried(run: Run, version: Version, champion: Version, since: float) -> Judged
     params = run.retraining.release
     if not run.workload.serving.routing.canary_share:
         return Judged(decision="promoted", reasons=("No share of the traffic is a canary's (serving.routing).",))
-    if endless := never_shown(run):
-        return Judged(decision="waiting", reasons=(endless,))
     log.info(
         "Version %s is the canary: waiting for %s of its answers, at most %g hours.",
         version.number, params.canary_answers, params.canary_hours,
@@ -304,8 +307,15 @@ def compared(run: Run, version: Version, champion: Version, window: tuple[float,
 def never_shown(run: Run) -> str | None:
     """Why no decision on a canary is possible, however long one waits; None if one is."""
     release, serving = run.retraining.release, run.workload.serving
+    if not serving.routing.canary_share:
+        return None
     if serving.routing.canary_share == 1:
         return "serving.routing.canary_share is 1: nobody is left to ask the champion, which a canary is compared with."
+    if release.judged_by == "right" and run.workload.agent is not None:
+        return (
+            "No conversations are drawn for labelling, so that nothing tells whether an agent's canary is right: set "
+            f"retraining.release.judged_by: valid, or promote it by hand (gradus promote {run.workload.name})."
+        )
     if release.judged_by == "right" and not serving.labelling.share:
         return (
             "serving.labelling.share is 0: no answers are drawn for labelling, which tell whether a canary is right; "

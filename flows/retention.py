@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from components.records import RouteName
+from components.records import RouteName, choices_id
 from flows.production import Workload
 
 if TYPE_CHECKING:
@@ -109,9 +109,9 @@ def forget_request(
 ) -> None:
     """Remove a request with all its feedback and scores; reports what it could not remove. Safe to repeat.
 
-    Earlier and later turns of its conversation are removed too, because they contain its text. Removes from spools,
-    lake and MLflow's traces at once; from harvests too, as a change that you commit. A version of the data that was
-    committed or sent to a remote is not changed.
+    All answers to it are removed, whichever of them ID names, and earlier and later turns of its conversation, because
+    they contain its text. Removes from spools, lake and MLflow's traces at once; from harvests too, as a change that
+    you commit. A version of the data that was committed or sent to a remote is not changed.
     """
     from components.data.forgetting import without
     from components.data.harvest import HARVESTED
@@ -125,7 +125,7 @@ def forget_request(
 
     if not _ID.fullmatch(request) or len(request) < MOST_SHORT:
         raise ConfigError(f"expected the id of an answer, such as chatcmpl-…, found {request[:80]!r}")
-    lake = Lake.of(STATE / "lake")
+    request, lake = choices_id(request), Lake.of(STATE / "lake")
     requests = sorted(conversation(lake, workload, request))
     if len(requests) > 1:
         typer.echo(f"conversation: {len(requests)} requests, {', '.join(requests)}")

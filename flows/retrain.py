@@ -33,7 +33,7 @@ from monitoring.canary import Judged
 from monitoring.candidates import Terms, candidates, obeying
 from monitoring.lake import Lake
 from monitoring.opinions import opinions
-from monitoring.right_tries import Asked, right_tries
+from monitoring.right_tries import Asked, began_with, right_tries
 from monitoring.watch import Watched
 from monitoring.windows import HOUR_S
 
@@ -160,10 +160,16 @@ def known_at(run: Run, origin: Origin) -> Known:
 
     The project itself does not have the harvests, which are on the branches of earlier retrainings.
     """
-    earlier = earlier_harvests(Path.cwd(), run.workload.name, replace(origin, forgotten=forgotten_in(FORGOTTEN)))
+    earlier = earlier_harvests(Path.cwd(), run.workload.name, replace(origin, forgotten=forgotten()))
     return {
         split: [*run.examples(split), *(line.example for line in earlier if line.split == split)] for split in SPLITS
     }
+
+
+def forgotten() -> Callable[[str], bool]:
+    """Whether an example of production is forgotten by now, by its trace's id; a further try goes with its request."""
+    noted = forgotten_in(FORGOTTEN)
+    return lambda name: noted(name) or noted(began_with(name))
 
 
 @task(name="harvest", cache_policy=NO_CACHE)
@@ -207,7 +213,7 @@ def version_data(run: Run, harvested: list[Harvested], known: Known, origin: Ori
     """
     name = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
     said = feedback(run, harvested, known, now)
-    origin = replace(origin, forgotten=forgotten_in(FORGOTTEN))
+    origin = replace(origin, forgotten=forgotten())
     return new_version(Path.cwd(), run.workload.name, harvested, name, origin, said)
 
 

@@ -38,7 +38,8 @@ def candidates(lake: Lake, workload: str, since: float, terms: Terms) -> list[Ca
     """The right answers since a time, oldest first.
 
     Answers to callers' own prompts are left out, because they teach nothing about the workload; so are corrections
-    without the schema's form (a JSON object if there is no schema), and answers with contradictory corrections.
+    without the schema's form (a JSON object if there is no schema), and answers with contradictory corrections. Of an
+    answer that was cut only a correction is learnt from: training would take its last words for its end.
     """
     feedback, scores = lake.read(Feedback, workload, since), best_scores(lake.read(Scored, workload, since))
     known = {request_id(name) for name in (*(word.trace_id for word in feedback), *scores)}
@@ -51,7 +52,7 @@ def candidates(lake: Lake, workload: str, since: float, terms: Terms) -> list[Ca
         aside = is_drawn(trace.id, terms.labelling.share)
         if right := _right(trace, heard.counts.get(trace.id), scores.get(trace.id), terms):
             if not aside:
-                free.append(right)
+                free += [right] if right.source == "corrected" or not trace.cut else []
             elif right.reviewed and is_checked(trace.id, terms.labelling):
                 judging.append(right.model_copy(update={"drawn": True}))
     return [*free, *_labelled_in_full(lake, workload, since, judging, terms.labelling)]

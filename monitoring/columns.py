@@ -35,7 +35,7 @@ _WHOLE = " (whole)"  # suffix of a column about whole answers, if a field has it
 _LARGEST = 1e100  # number in a column: sums of many such squares are finite
 _WORD = re.compile(r"[^\W\d_]+")
 _SIGN = re.compile(r"[^\w\s]")
-_FEWEST_SCORES = 50  # on each side, before quality or the size of a number in answers is compared
+FEWEST_SCORES = 50  # on each side, before quality or the size of a number in answers is compared
 _REACH = 3.0
 _SETTLED = 0.95  # share of one number in the reference from which the column is only a label
 _INFLATED = 0.5  # share from which that number becomes a label beside the others
@@ -157,7 +157,7 @@ def _settle(first: pd.DataFrame, second: pd.DataFrame) -> None:
 def _comparable(name: str, first: pd.DataFrame, second: pd.DataFrame) -> bool:
     """Whether both sides have values of a column that are not all the same, and enough of scores and sizes."""
     values = first[name].dropna(), second[name].dropna()
-    fewest = _FEWEST_SCORES if name == "quality.score" or name.endswith((_SIZE, _OTHERS)) else 1
+    fewest = FEWEST_SCORES if name == "quality.score" or name.endswith((_SIZE, _OTHERS)) else 1
     return min(map(len, values)) >= fewest and len(set(values[0]) | set(values[1])) > 1
 
 

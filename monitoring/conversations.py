@@ -12,7 +12,7 @@ from components.data.joining import Joined, join
 from components.params import WatchParams
 from components.records import Feedback, Scored
 from monitoring.lake import Lake
-from monitoring.voices import Voices, voices
+from monitoring.voices import Voices, replaces, voices
 from monitoring.watch import Sides
 from monitoring.windows import LABELLED_S, WEEK_S, Stream, Window, best_scores, first_weeks
 
@@ -42,16 +42,19 @@ class Heard:
 
 
 def heard(lake: Lake, workload: str, window: Span) -> Heard:
-    """The conversations of a window [since, until); people's words take precedence over scores."""
+    """The conversations of a window [since, until); people's words take precedence over scores.
+
+    A turn that somebody corrected to another text was not right, whatever score it had before.
+    """
     traces, until = lake.with_tools(workload, window), window[1] + LABELLED_S
     said = voices(lake.read(Feedback, workload, window[0], until), traces)
     scores = best_scores(lake.read(Scored, workload, window[0], until))
     words = {name: Word(score.value, score.person, score.reviewer) for name, score in scores.items()}
-    words |= {
-        name: Word(word.score, word.sender, word.reviewer)
-        for name, word in said.counts.items()
-        if word.score is not None
-    }  # fmt: skip
+    given = {trace.id: trace.text for trace in traces}
+    for name, word in said.counts.items():
+        score = 0.0 if word.score in (None, 1.0) and replaces(word, given[name]) else word.score
+        if score is not None:
+            words[name] = Word(score, word.sender, word.reviewer)
     return Heard(join(traces, {name: word.value for name, word in words.items()}), words, said)
 
 

@@ -20,7 +20,7 @@ def distances(table: Table, limits: Mapping[str, float], page: Path) -> dict[str
     from evidently.metrics import ValueDrift
 
     bounded = table.bounded()
-    shown = {name: shielded(name) for name in table.columns}  # Evidently writes names and labels unescaped
+    shown = _names(table.columns)
     numbers, labels = [shown[name] for name in table.numbers], [shown[name] for name in table.labels]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=labels)
     current, reference = (
@@ -36,6 +36,18 @@ def distances(table: Table, limits: Mapping[str, float], page: Path) -> dict[str
     snapshot.save_html(str(page))
     measured = {metric["config"]["column"]: float(metric["value"]) for metric in snapshot.dict()["metrics"]}
     return {name: measured[shown[name]] for name in methods}
+
+
+def _names(columns: Sequence[str]) -> dict[str, str]:
+    """The columns' names on the page: Evidently writes them unescaped. Those that would be the same are numbered."""
+    shown: dict[str, str] = {}
+    for name in columns:
+        text, number = shielded(name), 1
+        while text in shown.values():
+            number += 1
+            text = f"{shielded(name)} ({number})"
+        shown[name] = text
+    return shown
 
 
 def _shown(side: pd.DataFrame, shown: Mapping[str, str], labels: Sequence[str]) -> pd.DataFrame:

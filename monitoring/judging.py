@@ -61,7 +61,7 @@ def judge_window(lake: Lake, bench: Bench, since: float, until: float) -> Judged
         outcomes = score_all(bench.judge, [_pair(trace) for trace in batch])
         failed += _logged([score for score in outcomes if isinstance(score, ScorerError)])
         _keep(lake, batch, outcomes)
-    return Judged(judged=len(new) - failed, before=len(traces) - len(new), failed=failed)
+    return Judged(judged=len(new) - failed, before=sum(trace.id in done for trace in traces), failed=failed)
 
 
 def _aside(lake: Lake, bench: Bench, window: tuple[float, float]) -> list[Trace]:

@@ -95,12 +95,13 @@ class Lake:
     def sample(
         self, workload: str, version: int, window: tuple[float, float], most: int, *, own: bool = True
     ) -> tuple[list[Trace], int]:
-        """At most `most` random answers that callers got from a version in a window [since, until); and of how many.
+        """At most `most` random answers of a version to callers in a window [since, until); and of how many.
 
-        The same traces are drawn at every call (bottom-k of a hash of the id). Without `own`, answers to callers' own
-        prompts do not count; to tell them apart takes longer, because inputs are decoded.
+        Includes answers that a second model's replaced: without them the version would seem surer and more often valid
+        than it is. The same traces are drawn at every call (bottom-k of a hash of the id). Without `own`, answers to
+        callers' own prompts do not count; to tell them apart takes longer, because inputs are decoded.
         """
-        asked = _asked(window, _got_from(version))
+        asked = _asked(window, _given_by(version))
         with self.unchanged():
             return _drawn(list(self._files(Trace, workload, *window)), asked, most, own=own)
 
@@ -151,9 +152,7 @@ class Lake:
         Includes turns of conversations with tools, and answers that a second model's answer replaced; not answers to
         callers' own prompts, or in a form of theirs.
         """
-        import pyarrow.compute as pc
-
-        asked = _asked(window, (pc.field("version") == version) & _of_versions())
+        asked = _asked(window, _given_by(version))
         parts = self._parts(Trace, workload, window, lambda path: _outcomes(path, asked))
         return [outcome for part in parts for outcome in part]
 
@@ -265,6 +264,13 @@ def _got_from(version: int) -> "pc.Expression":
     return (pc.field("version") == version) & _returned()
 
 
+def _given_by(version: int) -> "pc.Expression":
+    """A filter for a version's answers to callers, also for those that a second model's replaced."""
+    import pyarrow.compute as pc
+
+    return (pc.field("version") == version) & _of_versions()
+
+
 def _returned() -> "pc.Expression":
     """A filter for answers that callers got; in files of the first format, that is all of them."""
     import pyarrow.compute as pc
@@ -276,7 +282,7 @@ def _of_versions() -> "pc.Expression":
     """A filter for answers by which versions are judged, no shadow's or second model's; old files lack the route."""
     import pyarrow.compute as pc
 
-    return pc.field("route").is_null() | pc.field("route").isin(["champion", "canary"])
+    return pc.field("route").isin(["champion", "canary"]) | (pc.field("route").is_null() & _returned())
 
 
 def _asked(window: tuple[float, float], wanted: "pc.Expression | None" = None) -> "pc.Expression":

@@ -14,7 +14,7 @@ from components.scorers import JsonSchemaScorer
 from monitoring.candidates import Terms
 from monitoring.labelling import drawn, is_drawn
 from monitoring.lake import Lake
-from monitoring.voices import Voices, content, voices
+from monitoring.voices import Voices, content, replaces, voices
 from monitoring.windows import best_scores
 
 
@@ -73,16 +73,11 @@ def _thumbs(answers: Sequence[Trace], accepted: Voices, min_score: float) -> Ite
     """A thumb for each answer that people rated good or bad."""
     for answer in answers:
         rating = accepted.counts.get(answer.id)
-        if rating is None or rating.score is None or (rating.score > 0 and _replaced(answer, rating)):
+        if rating is None or rating.score is None or (rating.score > 0 and replaces(rating, answer.text)):
             continue
         if rating.score >= min_score or rating.score == 0:
             said = Thumb(example_id=_name(answer), text=answer.text, good=rating.score > 0, input=answer.input)
             yield Opinion(said=said, sender=rating.person, reviewed=rating.reviewer)
-
-
-def _replaced(answer: Trace, rating: Feedback) -> bool:
-    """Whether somebody corrected an answer to another one, whatever score it had before."""
-    return rating.corrected is not None and content(rating.corrected) != content(answer.text)
 
 
 def _logs(answers: Sequence[Trace], scores: Mapping[str, Scored]) -> Iterator[Opinion]:

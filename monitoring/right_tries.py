@@ -24,6 +24,12 @@ from monitoring.tries import in_slices
 BEYOND_COMPLETIONS = 100  # above the number of any completion of a request, so that ids stay unique
 
 
+def began_with(name: str) -> str:
+    """The id of the trace that a conversation began with, by its candidate's, which has a number for a further try."""
+    stem, _, number = name.rpartition("-")
+    return stem if number.isdecimal() and int(number) > BEYOND_COMPLETIONS else name
+
+
 @dataclass(frozen=True)
 class Asked:
     """How a workload asks: the prompts that a conversation may begin with, and the columns of its inputs."""

@@ -20,7 +20,7 @@ import pandas as pd
 from components.data.joining import Joined, is_failure
 from components.errors import DataError
 from components.params import WatchParams
-from components.records import ToolCall, Trajectory
+from components.records import ToolCall, Trajectory, encodable
 from components.scorers.matching import is_number
 from monitoring.columns import Groups, Table, number, settled
 from monitoring.watch import Sides, Watched, judged, unjudged
@@ -98,7 +98,7 @@ def _there(value: Any) -> bool:
 
 
 def _row(trajectory: Trajectory) -> Row:
-    """A conversation's value in each column."""
+    """A conversation's value in each column; texts from JSON may have half a character, which no file takes."""
     calls = trajectory.calls
     row: Row = {
         "turns.count": float(trajectory.turns),
@@ -114,7 +114,7 @@ def _row(trajectory: Trajectory) -> Row:
         schema = json.dumps(tool.parameters, sort_keys=True).encode()
         row[f"tools.{tool.name}.schema"] = hashlib.sha256(schema).hexdigest()[:8]
         row |= _of_tool(tool.name, [call for call in calls if call.name == tool.name], results)
-    return row
+    return {encodable(name): encodable(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _of_tool(name: str, calls: Sequence[ToolCall], results: Mapping[str | None, str]) -> Row:

@@ -193,6 +193,6 @@ def _name_of(kind: type[Record]) -> str:
 
 
 def belongs(trace_id: str, request: str) -> bool:
-    """Whether a trace belongs to a request: its own, a further completion, or another route's."""
+    """Whether a trace belongs to a request: its own, a further completion, another route's, or a further try's."""
     name = request_id(trace_id)
-    return name == request or (name.startswith(f"{request}-") and name[len(request) + 1 :].isdecimal())
+    return name == request or (name.startswith(f"{request}-") and name[len(request) :].replace("-", "").isdecimal())

@@ -85,6 +85,11 @@ def _merged(words: Sequence[Feedback], corrections: Sequence[Feedback]) -> Feedb
     )
 
 
+def replaces(word: Feedback, text: str) -> bool:
+    """Whether a word corrects an answer to another one, whatever score it had before."""
+    return word.corrected is not None and content(word.corrected) != content(text)
+
+
 def content(text: str) -> str:
     """An answer's content, however it is formatted: JSON with sorted keys, or else the text without outer blanks."""
     try:

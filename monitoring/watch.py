@@ -16,8 +16,8 @@ from components.params import WatchParams
 from components.records import Observation, Record
 from components.state import State
 from monitoring.calibration import limits
+from monitoring.columns import FEWEST_SCORES, compare
 from monitoring.columns import Table as Columns
-from monitoring.columns import compare
 from monitoring.drift import distances
 from monitoring.windows import Row, Window
 
@@ -59,7 +59,8 @@ class Watched(State):
 
     `fresh` is the share of the rows that no earlier look has judged, `looked` the end of the last judged window. The
     window is compared with the version's answers on the data, with the same hours of its first `weeks` in service, or
-    with what was there `before` it. `unlabelled` counts the missing labels, if there are too many to measure quality.
+    with what was there `before` it. `unlabelled` counts the missing labels, if there are too many to measure quality;
+    `unscored` says that the window has scores enough, and what is usual has not.
     `of` says what the rows are, `began` when the version first answered (0 if it has not). While a look is not `told`,
     it may be missing in MLflow, and its event may not have been sent.
     """
@@ -76,6 +77,7 @@ class Watched(State):
     usual: Usual = "data"
     of: Literal["answers", "conversations"] = "answers"
     unlabelled: int = 0
+    unscored: bool = False
     kinds: tuple[Kind, ...] = ()
     severity: float = 0.0
     moved: tuple[Moved, ...] = ()
@@ -133,7 +135,8 @@ def watch(sides: Sides[Observation], params: WatchParams, page: Path, seed: int 
         return look
     rows = sides.window.observations
     table = compare(sides.reference, rows, sides.schema, sides.vectors, params.embedding_columns)
-    return judged(look, table, params, page, seed)
+    before, now = (sum(row.score is not None for row in side) >= FEWEST_SCORES for side in (sides.reference, rows))
+    return judged(look.model_copy(update={"unscored": now and not before}), table, params, page, seed)
 
 
 def unjudged(sides: Sides[Any], params: WatchParams) -> Watched:
@@ -187,21 +190,22 @@ def _slices(table: Columns, beyond: Sequence[str]) -> tuple[SliceShift, ...]:
     for name in table.labels if column in table.numbers else [column]:
         for label, rows in table.current.groupby(name):
             before = table.reference.loc[table.reference[name] == label]
-            if min(len(rows), len(before)) >= FEWEST_OF_A_SLICE:
-                title = f"{name.removeprefix('output.')}={label}"
-                shift = _slice(table, title, column, (before, rows))
+            if min(side[column].count() for side in (before, rows)) >= FEWEST_OF_A_SLICE:
+                shift = _slice(table, name, label, column, (before, rows))
                 weight = (shift.current_value - shift.reference_value) * len(rows) ** 0.5
                 shifts.append((abs(weight), shift))
     return tuple(shift for _, shift in sorted(shifts, key=lambda pair: -pair[0])[:SLICES_TOLD])
 
 
-def _slice(table: Columns, name: str, column: str, rows: tuple[pd.DataFrame, pd.DataFrame]) -> SliceShift:
-    """A slice before and now: the mean of a number, the share of a label."""
-    before, now = len(rows[0]) / len(table.reference), len(rows[1]) / len(table.current)
+def _slice(
+    table: Columns, name: str, label: object, column: str, rows: tuple[pd.DataFrame, pd.DataFrame]
+) -> SliceShift:
+    """A slice before and now: the mean of a number, the share of a label among the rows that have one."""
+    before, now = len(rows[0]) / table.reference[name].count(), len(rows[1]) / table.current[name].count()
     means = [float(side[column].mean()) for side in rows] if column in table.numbers else [before, now]
     return SliceShift(
-        slice=name, reference_share=before, current_share=now, column=column, reference_value=means[0],
-        current_value=means[1],
+        slice=f"{name.removeprefix('output.')}={label}", reference_share=before, current_share=now, column=column,
+        reference_value=means[0], current_value=means[1],
     )  # fmt: skip
 
 
@@ -212,6 +216,8 @@ def sentence(look: Watched) -> str:
     if look.drifted:
         state = f"drift in {' and '.join(look.kinds)}, {look.severity:.1f} times what chance allows"
     quality = f" Quality is not measured: {look.unlabelled:,} answers wait for a label." if look.unlabelled else ""
+    if look.unscored:
+        quality = " Quality is not compared: too few of the usual answers have a label."
     return f"{look.workload}, version {look.version}: {look.rows:,} of {look.total:,} {look.of}, {state}.{quality}"
 
 

@@ -6,6 +6,7 @@ same hours and weekdays of its first weeks with answers enough. Quality is measu
 all of it is labelled: unprompted feedback is mostly about wrong answers.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -58,7 +59,8 @@ class Stream:
 def current_window(stream: Stream, window: tuple[float, float], most: int) -> Window[Observation]:
     """At most `most` random answers of a version to callers, without those to callers' own prompts.
 
-    Answers drawn for labelling come first, and have scores if nearly all of them are labelled.
+    An answer that a second model's replaced counts as the version gave it. Answers drawn for labelling come first, and
+    have scores if nearly all of them are labelled.
     """
     traces, total = stream.lake.sample(stream.workload, stream.version, window, most)
     if not all(trace.input for trace in traces):  # only then are inputs worth decoding before the draw
@@ -112,14 +114,16 @@ def first_weeks(
     """Rows at the hours and weekdays of a window in the first `params.weeks` weeks that count.
 
     The first weeks, because the last ones would follow a slow drift. A week counts if the version had answered before
-    these hours, and if it has its part of the rows without which nothing is judged.
+    these hours, and if it has its part of the rows without which nothing is judged. Of a window that is longer than a
+    week each earlier one is as many weeks long, so that no row counts twice.
     """
     rows: list[Row] = []
     taken, since = 0, window[0] if stream.began is None else stream.began
-    for back in range(int((window[0] - since) // WEEK_S), 0, -1):
+    apart = WEEK_S * math.ceil((window[1] - window[0]) / WEEK_S)
+    for back in range(int((window[0] - since) // apart), 0, -1):
         if taken == params.weeks:
             break
-        week = read((window[0] - back * WEEK_S, window[1] - back * WEEK_S))
+        week = read((window[0] - back * apart, window[1] - back * apart))
         if len(week) * params.weeks >= params.min_rows:
             rows, taken = [*rows, *week], taken + 1
     return tuple(rows)

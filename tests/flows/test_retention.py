@@ -120,6 +120,16 @@ def test_a_request_is_forgotten_everywhere_and_what_is_left_is_reported(project:
     assert CliRunner().invoke(retention, ["forget", "shop", GONE]).exit_code == 0
 
 
+def test_the_id_of_a_further_answer_forgets_its_request_with_all_answers(project: Path) -> None:
+    spool = Spool(project / "state" / "spool" / "shop" / "lake")
+    spool.append(trace(f"{GONE}-2", time.time()))
+    done = CliRunner().invoke(retention, ["forget", "shop", f"{GONE}-1"])
+    assert done.exit_code == 0, done.output
+    assert "lake: 3 traces; MLflow: 3 traces" in done.output
+    spool.drain(sparing(Lake(Path("state/lake")).store, FORGOTTEN))
+    assert ids() == [STAYS, f"{STAYS}-1", f"{STAYS}~shadow"]
+
+
 def test_the_turns_of_a_conversation_that_hold_a_request_go_with_it(project: Path) -> None:
     first = trace(GONE, time.time())
     later = trace("chatcmpl-00000000000000cc", time.time(), *first.messages, first.reply)

@@ -231,6 +231,18 @@ def retrained(**changes: Any) -> Any:
     return Retrained.model_validate(facts | changes)
 
 
+def test_a_further_try_after_a_forgotten_request_is_forgotten_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.retrain import forgotten
+
+    monkeypatch.chdir(tmp_path)
+    gone, stays = "chatcmpl-" + "1" * 32, "chatcmpl-" + "2" * 32
+    note(FORGOTTEN, gone)
+    names = (gone, f"{gone}-1", f"{gone}-101", f"{gone}-1-102", stays, f"{stays}-101", f"{stays}-1-101")
+    assert list(map(forgotten(), names)) == [True] * 4 + [False] * 3
+
+
 def test_drift_waits_for_the_cooldown_and_a_person_does_not(settings: Project) -> None:
     from flows.retrain import BY_HAND, cooling_h, record_path
 

@@ -25,6 +25,7 @@ from flows import release
 from monitoring.lake import Lake
 
 CHAMPION, CANARY = (Version(number, "grpo", "model", "short", Path()) for number in (1, 2))
+DESK = Run.of("desk", "nano").workload  # an agent's
 YES, NO = release.Approval(approved=True), release.Approval(approved=False, comment="the holidays come first")
 
 
@@ -141,13 +142,30 @@ def tried(run: Run, since: float) -> release.Judged:
     return TRIED.fn(run, CANARY, CHAMPION, since)
 
 
-def test_a_canary_that_can_never_be_shown_is_not_waited_for(run: Run) -> None:
-    for endless, setting in (
-        (settings(run, canary_share=1.0), "serving.routing.canary_share"),
-        (settings(run, labelled=0.0), "serving.labelling.share"),
-    ):
-        result = tried(endless, time.time())
-        assert result.decision == "waiting" and result.reasons[0].startswith(setting)
+@pytest.mark.parametrize(
+    ("changed", "agent", "why"),
+    [
+        ({"canary_share": 1.0}, False, "serving.routing.canary_share is 1"),
+        ({"labelled": 0.0}, False, "serving.labelling.share is 0"),
+        ({}, True, "No conversations are drawn for labelling"),
+    ],
+)
+def test_a_candidate_that_can_never_be_shown_answers_nobody_and_is_not_asked_about(
+    run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], why: str, *, agent: bool
+) -> None:
+    endless = settings(run, **changed)
+    if agent:
+        endless = replace(endless, workload=endless.workload.model_copy(update={"agent": DESK.agent}))
+    monkeypatch.setattr(release.Run, "of", lambda workload, profile: endless)
+    monkeypatch.setattr(release, "tried", TRIED.fn)
+    waited = ask(monkeypatch, lambda: YES)
+    result = release.release.fn("triage")
+    assert result.decision == "waiting" and result.reasons[0].startswith(why)
+    assert waited == [] and registry.named == {"champion": 1, "candidate": 2}
+
+
+def test_a_candidate_of_which_no_share_is_asked_waits_for_no_labels(run: Run) -> None:
+    assert release.never_shown(settings(run, labelled=0.0, canary_share=0.0)) is None
 
 
 def test_silence_says_nothing_while_a_server_loads_the_canary(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.params import LabellingParams
+from components.params.answers import enveloped
 from components.records import Feedback, Message, Record, Scored, Trace, Usage
 from monitoring.candidates import Terms, candidates, obeying
 from monitoring.labelling import is_drawn
@@ -59,6 +60,22 @@ def test_an_answer_is_in_the_slice_of_invalid_ones_whatever_fields_are_called(
     stored = lake(tmp_path, answered("a", text, valid=False), correction)
     (right,) = candidates(stored, "shop", 0.0, Terms(1.0, [moved], schema))
     assert right.moved == marked
+
+
+def test_an_answer_that_was_cut_teaches_only_as_it_was_corrected_and_judges_as_it_was_confirmed(tmp_path: Path) -> None:
+    schema = enveloped({"type": "string"})
+    cuts = [answered(name, "The customer wants", finish_reason="length") for name in ("scored", "corrected")]
+    correction = Feedback(trace_id="corrected", at=101.0, workload="shop", corrected="The customer wants a lamp")
+    kept = candidates(
+        lake(tmp_path / "free", *cuts, scored("scored", 1.0), correction), "shop", 0.0, Terms(1.0, (), schema)
+    )
+    assert [(candidate.trace_id, candidate.answer) for candidate in kept] == [
+        ("corrected", "The customer wants a lamp")
+    ]
+    confirmed = Feedback(trace_id="scored", at=101.0, workload="shop", score=1.0, sender="r", reviewer=True)
+    terms = Terms(1.0, (), schema, LabellingParams(share=1.0))
+    (judging,) = candidates(lake(tmp_path / "drawn", cuts[0], confirmed), "shop", 0.0, terms)
+    assert judging.drawn and judging.answer == "The customer wants"
 
 
 def test_unseen_answers_free_conversations_and_broken_corrections_do_not(tmp_path: Path) -> None:

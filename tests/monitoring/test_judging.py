@@ -56,6 +56,15 @@ def test_answers_that_no_caller_got_are_not_judged(tmp_path: Path) -> None:
         assert judge_window(lake, Bench("triage", judge(tmp_path, server.server_port), 1.0), 0.0, DAY).judged == 1
 
 
+def test_a_failure_of_the_version_is_not_judged_and_does_not_count_as_judged_before(tmp_path: Path) -> None:
+    lake, lost = Lake(tmp_path / "lake"), trace(1, "no answer").model_copy(update={"finish_reason": "error"})
+    lake.store("segment", [each.model_dump_json() for each in (lost, trace(2, "no"))])
+    with judging() as server:
+        bench = Bench("triage", judge(tmp_path, server.server_port), 1.0)
+        assert judge_window(lake, bench, 0.0, DAY) == Judged(judged=1)
+        assert judge_window(lake, bench, 0.0, DAY) == Judged(before=1)
+
+
 def test_a_failed_verdict_is_no_score_and_is_repeated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     lake = Lake(tmp_path / "lake")
     lake.store("segment", [trace(number, "no").model_dump_json() for number in range(3)])

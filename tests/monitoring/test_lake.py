@@ -96,9 +96,10 @@ def kept(folder: Path, *records: Trace | Feedback) -> Lake:
     return lake
 
 
-def test_a_sample_is_of_the_least_hashes_of_what_callers_got(tmp_path: Path) -> None:
+def test_a_sample_is_of_the_least_hashes_of_what_a_version_answered_callers(tmp_path: Path) -> None:
     traces = [trace(f"t{number}", float(number)) for number in range(30)]
-    unseen = trace("unseen", 3.0).model_copy(update={"returned": False})
+    traces[9] = traces[9].model_copy(update={"id": "t9~champion", "returned": False})  # a second model's replaced it
+    unseen = trace("unseen", 3.0).model_copy(update={"returned": False, "route": "shadow"})
     lake = Lake(tmp_path)
     for part in range(3):
         lake.store(str(part), lines(*traces[part::3], unseen))

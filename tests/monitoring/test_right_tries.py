@@ -12,7 +12,7 @@ from components.workloads.desk import generate
 from monitoring.candidates import Terms
 from monitoring.labelling import is_drawn
 from monitoring.lake import Lake
-from monitoring.right_tries import Asked, RightTries, right_tries
+from monitoring.right_tries import Asked, RightTries, began_with, right_tries
 from tests.components.workloads.desk_settings import PROMPT, SHORT
 from tests.monitoring.conversed import conversed, praised
 
@@ -90,6 +90,18 @@ def test_a_scorers_score_counts_where_people_say_nothing(tmp_path: Path) -> None
     assert taken(tmp_path / "people", *turns, scored, praised(turns, 0.0)).candidates == []
 
 
+def test_a_conversation_whose_end_somebody_corrected_is_not_right_by_an_earlier_or_a_judges_word(
+    tmp_path: Path,
+) -> None:
+    turns = conversed(TRY, "a", SINCE)
+    end = turns[-1]
+    judged = Scored(trace_id=end.id, at=SINCE + 20, workload="desk", source="judge", value=1.0, passed=True)
+    for number, said in enumerate((judged, praised(turns))):
+        for corrected, kept in (("It cannot be cancelled.", 0), (end.text, 1)):
+            word = Feedback(trace_id=end.id, at=SINCE + 99, workload="desk", corrected=corrected)
+            assert len(taken(tmp_path / f"{number}{kept}", *turns, said, word).candidates) == kept
+
+
 def test_corrections_that_contradict_each_other_leave_a_conversation_out(tmp_path: Path) -> None:
     turns = conversed(TRY, "a", SINCE)
     disputed: list[Any] = [
@@ -138,4 +150,6 @@ def test_two_tries_at_one_task_have_names_of_their_own(tmp_path: Path) -> None:
         for at, turn in enumerate(turns)
     ]
     learnt = taken(tmp_path, *turns, *other[-1:], praised(turns), praised(other))
-    assert [candidate.trace_id for candidate in learnt.candidates] == ["chatcmpl-ax0", "chatcmpl-ax0-101"]
+    names = [candidate.trace_id for candidate in learnt.candidates]
+    assert names == ["chatcmpl-ax0", "chatcmpl-ax0-101"]
+    assert [began_with(name) for name in (*names, "chatcmpl-ax0-1")] == ["chatcmpl-ax0"] * 2 + ["chatcmpl-ax0-1"]

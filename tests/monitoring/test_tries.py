@@ -11,7 +11,18 @@ import pytest
 from components.data.joining import Joined
 from components.errors import DataError
 from components.params import Limits, WatchParams
-from components.records import Feedback, Message, Scored, Tool, ToolCall, Trace, Trajectory, Usage
+from components.records import (
+    Feedback,
+    Message,
+    Scored,
+    Tool,
+    ToolCall,
+    Trace,
+    Trajectory,
+    Usage,
+    read_record,
+    write_record,
+)
 from components.tasks import Replay, roll, start_of
 from components.tasks.environment import spec_of
 from components.workloads.desk import Desk, cases, demonstrated, drifted
@@ -19,7 +30,7 @@ from monitoring.calibration import limits, measured
 from monitoring.conversations import conversations
 from monitoring.lake import Lake
 from monitoring.tries import MOST_COLUMNS, MOST_FIELDS, compare_tries, in_slices, watch_tries
-from monitoring.watch import Sides, sentence
+from monitoring.watch import Sides, Watched, sentence
 from monitoring.windows import Window
 from tests.components.workloads.desk_settings import PROMPT
 
@@ -180,6 +191,18 @@ def test_whatever_a_tool_gives_can_be_compared(strange: str) -> None:
     allowed, distances = limits(table, 0.01, 200, 0), measured(table)
     assert any(distances[name] > allowed[name] for name in distances if name.startswith("tools.look"))
     assert not [name for name in compare_tries(before, before).columns]
+
+
+def test_half_a_character_in_a_result_ends_no_look_and_is_told_as_a_question_mark(tmp_path: Path) -> None:
+    before, now = (
+        [told(json.dumps({"a\ud83d": "x\ud83d" if at % 10 < many else "y"}), at) for at in range(200)]
+        for many in (2, 8)
+    )
+    look = watch_tries(beside(before, now), PARAMS, tmp_path / "tries.html")
+    assert [each.column for each in look.moved] == ["tools.look.gave.a?"]
+    write_record(tmp_path / "watched.json", look)
+    assert read_record(tmp_path / "watched.json", Watched) == look
+    assert in_slices(now[0].trajectory, [each.slice for each in look.slices])
 
 
 def test_results_keyed_by_numbers_do_not_become_endless_columns() -> None:

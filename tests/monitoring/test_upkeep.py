@@ -232,9 +232,8 @@ def test_a_request_s_conversation_is_all_that_holds_its_text(tmp_path: Path) -> 
 
 
 def test_a_trace_belongs_to_its_request() -> None:
-    assert [belongs(name, "x") for name in ("x", "x-1", "x-12~shadow", "x~fallback", "x-y", "xy", "y")] == [
-        True, True, True, True, False, False, False,
-    ]  # fmt: skip
+    names = ("x", "x-1", "x-12~shadow", "x~fallback", "x-101", "x-1-101", "x-", "x-y", "x-1-y", "xy", "y")
+    assert [belongs(name, "x") for name in names] == [True] * 6 + [False] * 5
 
 
 def test_days_beyond_their_term_are_removed(tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from scipy.stats import wasserstein_distance
 
 from components.errors import DataError
 from components.params import WatchParams
-from components.records import Observation
+from components.records import Observation, write_record
+from components.state import read_state
 from monitoring.calibration import jensen_shannon, limits, measured, wasserstein
 from monitoring.columns import Table, compare, number
 from monitoring.drift import distances
-from monitoring.watch import Sides, Watched, watch
+from monitoring.watch import Sides, Watched, sentence, watch
 from monitoring.windows import Window
 from tests.monitoring.conftest import SCHEMA, Draw
 
@@ -96,6 +97,18 @@ def test_worse_answers_are_a_quality_drift(draw: Draw, tmp_path: Path) -> None:
 def test_quality_is_not_judged_by_a_handful_of_scores(draw: Draw, tmp_path: Path) -> None:
     rows = [each.model_copy(update={"score": 0.0 if at < 40 else None}) for at, each in enumerate(draw(300, 2))]
     assert not looked(draw(800, 1), rows, tmp_path / "page.html").drifted
+
+
+def test_where_only_the_usual_answers_lack_labels_a_look_says_that_quality_is_not_compared(
+    draw: Draw, tmp_path: Path
+) -> None:
+    told = "Quality is not compared: too few of the usual answers have a label."
+    for usual, now, lacks in ((49, 100, True), (50, 100, False), (0, 49, False)):
+        before, rows = (
+            [row.model_copy(update={} if at < known else {"score": None}) for at, row in enumerate(draw(200, seed))]
+            for seed, known in ((1, usual), (2, now))
+        )
+        assert (told in sentence(looked(before, rows, tmp_path / "page.html"))) == lacks
 
 
 def test_few_scores_get_wider_limits(draw: Draw) -> None:
@@ -330,6 +343,46 @@ def test_one_wrong_answer_after_none_was_is_no_worse_quality(tmp_path: Path) -> 
     before = scored(800, 0, 800)
     assert not seen(True, before, scored(300, 1, 60), tmp_path / "page.html").drifted
     assert seen(True, before, scored(300, 30, 60), tmp_path / "page.html").kinds == ("quality",)
+
+
+def test_a_slice_that_never_has_the_number_that_moved_is_not_told_and_the_look_can_be_read_again(
+    tmp_path: Path,
+) -> None:
+    """Greetings have no amount: the mean of none is no number, which no file of a look can hold."""
+    number = {"type": ["number", "null"]}
+    schema = {"type": "object", "properties": {"topic": {"enum": ["refund", "greeting"]}, "amount": number}}
+
+    def rows(n: int, least: int) -> list[Observation]:
+        given = [("greeting", None) if at % 3 == 0 else ("refund", least + at % 50) for at in range(n)]
+        return [
+            Observation(input={"message": "hi"}, text=json.dumps({"topic": topic, "amount": amount}),
+                        output_tokens=10, valid=True)
+            for topic, amount in given
+        ]  # fmt: skip
+
+    look = watch(Sides("shop", schema, rows(600, 0), window(rows(300, 100))), PARAMS, tmp_path / "page.html")
+    assert [each.column for each in look.moved] == ["output.amount (size)"]
+    assert {each.slice for each in look.slices} == {"topic=refund", "amount=given"}
+    write_record(tmp_path / "watched.json", look)
+    assert read_state(tmp_path / "watched.json", Watched) == look
+
+
+def test_the_share_of_a_slice_is_among_the_rows_that_have_its_label(tmp_path: Path) -> None:
+    before, now = (
+        [row.model_copy(update={"score": float(at % 4 < right) if at < known else None})
+         for at, row in enumerate(answered([None] * n))]
+        for n, known, right in ((800, 800, 3), (300, 100, 1))
+    )  # fmt: skip
+    look = seen(True, before, now, tmp_path / "page.html")
+    shares = {each.slice: (each.reference_share, each.current_share) for each in look.slices}
+    assert shares == {"quality.score=1": (0.75, 0.25), "quality.score=another": (0.25, 0.75)}
+
+
+def test_names_that_the_page_cannot_tell_apart_are_measured_apart(tmp_path: Path) -> None:
+    names = "gave.a&b", "gave.a﹠b"
+    first, second = (pd.DataFrame({names[0]: [1.0, 2.0] * 50, names[1]: [1.0, each] * 50}) for each in (2.0, 9.0))
+    result = distances(Table(first, second, names, ()), dict.fromkeys(names, 0.1), tmp_path / "drift.html")
+    assert result[names[0]] == 0 and result[names[1]] > 1
 
 
 def test_the_page_holds_no_markup_from_names_and_labels(tmp_path: Path) -> None:

@@ -115,6 +115,18 @@ def test_what_is_usual_comes_from_the_same_hours_of_the_first_weeks_however_long
     assert usual_weeks(other) == []
 
 
+@pytest.mark.parametrize(("hours", "usual"), [(24, 4 * 24), (168, 4 * 168), (169, 169), (336, 336)])
+def test_no_answer_is_usual_twice_or_in_the_window_too_however_long_that_is(
+    tmp_path: Path, hours: int, usual: int
+) -> None:
+    rows = [trace(str(at), NOW - at * HOUR_S) for at in range(1, 5 * 168 + 1)]
+    reported = stream(tmp_path, *rows, labelling=LabellingParams())
+    params = WatchParams(min_rows=30, window_rows=1000, weeks=8)
+    times = [each.at for each in usual_window(reported, (NOW - hours * HOUR_S, NOW), params)]
+    assert len(times) == len(set(times)) == usual
+    assert max(times) < NOW - hours * HOUR_S
+
+
 @pytest.mark.parametrize(
     ("began", "answers", "weeks"),
     [
@@ -150,6 +162,21 @@ def test_an_answer_that_a_second_models_replaced_counts_as_the_version_gave_it(t
     result = side(reported, (NOW, NOW + 1))
     assert sorted(result.right) == [("c", False), ("cb", True)]
     assert result.drawn == len(result.valid) == 2
+
+
+def test_where_a_second_model_answers_a_window_has_what_the_version_was_not_sure_of(tmp_path: Path) -> None:
+    sure = [trace(str(at), NOW + at, confidence=0.9) for at in range(60)]
+    replaced = [
+        each for at in range(60, 100) for each in (
+            trace(str(at), NOW + at, version=0, route="fallback"),
+            trace(f"{at}~champion", NOW + at, returned=False, valid=False, confidence=0.1),
+        )
+    ]  # fmt: skip
+    for share in (0.0, 0.1):
+        reported = stream(tmp_path / str(share), *sure, *replaced, labelling=LabellingParams(share=share))
+        window = current_window(reported, (NOW, NOW + 100), 1000)
+        assert (len(window.observations), window.total) == (100, 100)
+        assert sum(each.confidence == 0.1 and not each.valid for each in window.observations) == 40
 
 
 def test_an_answer_whose_corrections_contradict_each_other_has_no_label(tmp_path: Path) -> None:
