@@ -6,13 +6,14 @@ whether they are failures or warnings.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from components.data.answers import AnswerSchema
 from components.data.forms import visible
+from components.data.harvest import as_production_keeps
 from components.data.similarity import near_duplicates
 from components.data.sources import Row
 from components.data.split import EVALUATION, straddling
@@ -20,7 +21,7 @@ from components.data.tokens import TokenLimit
 from components.params import ConflictingInputs, Workload
 from components.params.answers import FIELD, is_alone, is_text
 from components.schema import fields_of
-from components.tasks import problem_of
+from components.tasks import heard_in, problem_of
 
 OTHER_ANSWER = ", with another answer"
 SIDES = ("demonstration", "reference")
@@ -40,9 +41,40 @@ def nullable(workload: Workload, field: str) -> bool:
     return fields_of(workload.output).top[field].nullable
 
 
-def similar_rows(rows: Sequence[Row], repeats: Mapping[int, str], threshold: float) -> list[int]:
-    """For each row, the first one that it resembles, directly or through others; repeated rows are left out."""
-    distinct = [index for index in range(len(rows)) if index not in repeats]
+def optional(workload: Workload, field: str) -> bool:
+    """Whether an answer may lack a field."""
+    return field not in workload.output.get("required", ())
+
+
+class Read(NamedTuple):
+    """An answer as an object, empty if it is none, and what is wrong with it: field → reason, "" for the whole."""
+
+    content: dict[str, Any]
+    problems: dict[str, str]
+
+
+def read_answers(rows: Sequence[Row], workload: Workload) -> dict[str, Read]:
+    """All distinct answers on both sides; of an agent's tasks the demonstrations."""
+    demonstrations = {row.example.demonstration for row in rows}
+    if workload.agent is not None:
+        return {text: Read({}, {} if (why := problem_of(text)) is None else {"": why}) for text in demonstrations}
+    schema = AnswerSchema(workload.output)
+    contents = {text: parsed(text, workload) for text in demonstrations | {row.example.reference for row in rows}}
+    return {
+        text: Read({}, {"": "it is not a JSON object"}) if content is None else Read(content, schema.problems(content))
+        for text, content in contents.items()
+    }
+
+
+def wrongly_answered(rows: Sequence[Row], answers: Mapping[str, Read]) -> set[int]:
+    """Rows that are refused for their answer, on either side, whatever other rows have."""
+    wrong = {text for text, answer in answers.items() if answer.problems}
+    return {place for place, row in enumerate(rows) if wrong & {row.example.demonstration, row.example.reference}}
+
+
+def similar_rows(rows: Sequence[Row], left_out: Collection[int], threshold: float) -> list[int]:
+    """For each row, the first one that it resembles, directly or through others; some rows are left out."""
+    distinct = [index for index in range(len(rows)) if index not in left_out]
     texts = ["\n".join(rows[index].asked) for index in distinct]
     alike = list(range(len(rows)))
     for index, first in zip(distinct, near_duplicates(texts, threshold), strict=True):
@@ -50,11 +82,13 @@ def similar_rows(rows: Sequence[Row], repeats: Mapping[int, str], threshold: flo
     return alike
 
 
-def repeated_inputs(rows: Sequence[Row], conflicts: ConflictingInputs = "first") -> dict[int, str]:
+def repeated_inputs(
+    rows: Sequence[Row], conflicts: ConflictingInputs = "first", wrong: Collection[int] = ()
+) -> dict[int, str]:
     """Rows with the same input as another row, whatever the form of its characters: index → reason.
 
     Of rows with the same input, the first one in the strictest split is kept; if their answers differ and `conflicts`
-    is "none", none is.
+    is "none", none is. Those that are `wrong` are refused anyway, and stand in the way of no other.
     """
 
     def strictness(index: int) -> tuple[int, int]:
@@ -66,8 +100,8 @@ def repeated_inputs(rows: Sequence[Row], conflicts: ConflictingInputs = "first")
     for place in sorted(range(len(rows)), key=strictness):
         example = rows[place].example
         values = tuple(visible(value) for value in rows[place].asked)
-        if not any(values):
-            continue  # a missing input is reported as such
+        if place in wrong or not any(values):
+            continue  # reported as such
         stays = stays_by_input.setdefault(values, place)
         if stays == place:
             continue
@@ -79,12 +113,35 @@ def repeated_inputs(rows: Sequence[Row], conflicts: ConflictingInputs = "first")
     return reasons
 
 
-def tabulate(
+def known_already(rows: Sequence[Row], left_out: Collection[int], threshold: float) -> dict[int, str]:
+    """Harvested rows of train that resemble one of the source's own, which may get any split: index → reason.
+
+    They are compared as in a harvest: masked, and by the columns that they have.
+    """
+    rest = [(place, row) for place, row in enumerate(rows) if place not in left_out]
+    own = [row.example for _, row in rest if not row.harvested]
+    taught = [(place, row) for place, row in rest if row.harvested and row.part == "train"]
+    if not own or not taught:
+        return {}
+    inputs = [{name: text for name, text in row.example.input.items() if text} for _, row in taught]
+    heard = [heard_in(row.example.demonstration) if row.agent else () for _, row in taught]
+    known = as_production_keeps(own, inputs, tries=any(row.agent for _, row in taught))
+    asked = ["\n".join((*given.values(), *said)) for given, said in zip(inputs, heard, strict=True)]
+    alike = near_duplicates([*known, *asked], threshold)[len(known) :]
+    return {
+        place: f"resembles {own[first % len(own)].id}"
+        for (place, _), first in zip(taught, alike, strict=True)
+        if first < len(known)
+    }
+
+
+def tabulate(  # noqa: PLR0913, PLR0917 - a table has six ingredients
     rows: Sequence[Row],
     repeats: Mapping[int, str],
     alike: Sequence[int],
     workload: Workload,
     limits: Sequence[TokenLimit] = (),
+    answers: Mapping[str, Read] | None = None,
 ) -> pd.DataFrame:
     """The table for the contract, a row for each row; `row` is its index.
 
@@ -93,8 +150,9 @@ def tabulate(
     among labels (for demonstrations with the label's share of the rows as `<side>.<field>.share`),
     `problem.<side>.<field>` (reason or null) for other fields and `problem.<side>` for the whole object. Empty texts
     are null. The side `reference` exists if any reference differs from its demonstration; for an agent's tasks there is
-    only `problem.demonstration`.
+    only `problem.demonstration`. `answers` are those of `read_answers`, which are read here if they are not given.
     """
+    answers = read_answers(rows, workload) if answers is None else answers
     straddles = straddling(rows, alike) if workload.validation.leakage == "remove" else {}
     columns: dict[str, list[Any]] = {
         "row": list(range(len(rows))),
@@ -110,40 +168,52 @@ def tabulate(
     columns["repeats"] = [repeats.get(place) for place in range(len(rows))]
     columns["straddles"] = [None if place in repeats else straddles.get(place) for place in range(len(rows))]
     if workload.agent is not None:
-        columns["problem.demonstration"] = [problem_of(row.example.demonstration) for row in rows]
+        columns["problem.demonstration"] = [answers[row.example.demonstration].problems.get("") for row in rows]
     for side in SIDES if workload.agent is None else ():
-        answers = [str(getattr(row.example, side)) for row in rows]
+        read = [answers[str(getattr(row.example, side))] for row in rows]
         if side == "demonstration" or any(row.example.reference != row.example.demonstration for row in rows):
-            columns |= _answer_columns(side, answers, workload)
+            columns |= _answer_columns(side, read, workload)
     return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
 
 
-def _answer_columns(side: str, answers: Sequence[str], workload: Workload) -> dict[str, list[Any]]:
-    schema = AnswerSchema(workload.output)
+def _answer_columns(side: str, answers: Sequence[Read], workload: Workload) -> dict[str, list[Any]]:
     labels = label_sets(workload)
-    contents = {answer: parsed(answer, workload) for answer in set(answers)}
-    problems = {answer: schema.problems(value) for answer, value in contents.items()}
     columns: dict[str, list[Any]] = {}
     for field in workload.fields:
         if field not in labels:
-            columns[f"problem.{side}.{field}"] = [problems[answer].get(field) for answer in answers]
+            columns[f"problem.{side}.{field}"] = [answer.problems.get(field) for answer in answers]
             continue
-        values = [_label(contents[answer].get(field)) for answer in answers]
+        present = optional(workload, field) and not nullable(workload, field)
+        values = [_label(answer.content, field, present=present) for answer in answers]
         columns[f"{side}.{field}"] = values
         if side == "demonstration":
-            counts = Counter(values)
-            columns[f"{side}.{field}.share"] = [counts[value] / len(values) for value in values]
-    columns[f"problem.{side}"] = [problems[answer].get("") for answer in answers]
+            counts, known = Counter(values), frozenset(labels[field])
+            columns[f"{side}.{field}.share"] = [
+                counts[value] / len(values) if value in known else None for value in values
+            ]
+    columns[f"problem.{side}"] = [answer.problems.get("") for answer in answers]
     return columns
 
 
-def parsed(answer: str, workload: Workload) -> dict[str, Any]:
-    """The source's object, or the object that a bare value stands for."""
+def parsed(answer: str, workload: Workload) -> dict[str, Any] | None:
+    """The source's object, or the object that a bare value stands for; None for a harvest's text that is neither."""
     if is_text(workload.output):
         return {FIELD: answer or None}
-    return {FIELD: json.loads(answer)} if is_alone(workload.output) else json.loads(answer)
+    try:
+        value = json.loads(answer)
+    except (ValueError, RecursionError):
+        return None
+    if is_alone(workload.output):
+        return {FIELD: value}
+    return value if isinstance(value, dict) else None
 
 
-def _label(value: Any) -> str | None:
-    """A label as the table shows it; other values are written so that none is taken for a label: 5 is not "5"."""
-    return value if value is None or isinstance(value, str) else f"{json.dumps(value)} (not a text)"
+def _label(content: Mapping[str, Any], field: str, *, present: bool) -> str | None:
+    """A label as the table shows it; other values are written so that none is taken for a label: 5 is not "5".
+
+    With `present`, null is such a value too: the field may be missing, but not be null.
+    """
+    value = content.get(field)
+    if isinstance(value, str) or (value is None and not (present and field in content)):
+        return value
+    return f"{json.dumps(value)} (not a text)"

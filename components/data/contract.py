@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from components.data.checks import SIDES, label_sets, nullable
+from components.data.checks import SIDES, label_sets, nullable, optional
 from components.data.pages import BODY, page, shielded
 from components.data.texts import listed
 from components.data.tokens import TokenLimit
@@ -122,7 +122,7 @@ def _of_answers(table: pd.DataFrame, workload: Workload) -> Iterator["Expectatio
             if column in table:
                 unknown = f"{field} is '{{value}}', not one of the {len(labels[field])} labels{suffix}"
                 yield gxe.ExpectColumnValuesToBeInSet(column=column, value_set=labels[field], meta=_meta(rule, unknown))
-                if not nullable(workload, field):
+                if not nullable(workload, field) and not optional(workload, field):
                     meta = _meta(rule, f"{field} is empty{suffix}")
                     yield gxe.ExpectColumnValuesToNotBeNull(column=column, meta=meta)
             elif f"problem.{side}.{field}" in table:

@@ -9,7 +9,8 @@ it, and how its environment began in production nobody knows. Where the answers 
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Literal
 
 from components.data.masking import mask
@@ -123,7 +124,7 @@ def _of_each_sender(ranked: Sequence[Candidate], most: int) -> list[Candidate]:
 def _without_repeats(ranked: Sequence[Candidate], known: Collection[Example], similarity: float) -> list[Candidate]:
     """The candidates that no known example is or resembles, and no candidate before them."""
     tries = any(candidate.heard is not None for candidate in ranked)
-    texts = [_asked(example, _columns(ranked, example), tries=tries) for example in known]
+    texts = as_production_keeps(known, [candidate.input for candidate in ranked], tries=tries)
     alike = near_duplicates([*texts, *(candidate.asked for candidate in ranked)], similarity)
     taken, fresh = set(alike[: len(texts)]), list[Candidate]()
     for candidate, bundle in zip(ranked, alike[len(texts) :], strict=True):
@@ -133,16 +134,20 @@ def _without_repeats(ranked: Sequence[Candidate], known: Collection[Example], si
     return fresh
 
 
-def _asked(example: Example, columns: Sequence[str], *, tries: bool) -> str:
-    """What distinguishes a known example, as for production's: masked, and with what was heard in a try."""
-    heard = map(mask, heard_in(example.demonstration)) if tries else ()
-    return "\n".join((*(example.input[name] for name in columns), *heard))
+def as_production_keeps(
+    known: Collection[Example], inputs: Iterable[Mapping[str, str]], *, tries: bool = False
+) -> list[str]:
+    """Known examples as texts to compare with production's: masked, and for each set of columns that `inputs` have.
 
-
-def _columns(ranked: Sequence[Candidate], example: Example) -> list[str]:
-    """The columns of an example that production's answers name."""
-    named = set(ranked[0].input) if ranked else set[str]()
-    return [name for name in example.input if name in named]
+    Versions may ask for different columns. With `tries`, what was heard in a try is part of it.
+    """
+    texts: list[str] = []
+    masked = cache(mask)
+    for columns in dict.fromkeys(map(tuple, inputs)):
+        for example in known:
+            asked = [example.input[name] for name in columns if name in example.input]
+            texts.append("\n".join(map(masked, (*asked, *(heard_in(example.demonstration) if tries else ())))))
+    return texts
 
 
 def _example(candidate: Candidate, params: HarvestParams) -> Harvested:

@@ -24,7 +24,7 @@ def labels_of(rows: Sequence[Row], workload: Workload) -> list[Labels]:
     answers = [row.example.demonstration for row in rows]
     for answer in answers:
         if answer not in by_answer:
-            by_answer[answer] = dict(_texts(parsed(answer, workload), fields))
+            by_answer[answer] = dict(_texts(parsed(answer, workload) or {}, fields))
     return [by_answer[answer] for answer in answers]
 
 
@@ -67,7 +67,7 @@ def with_mended_labels(rows: Sequence[Row], workload: Workload) -> list[Row]:
 def _mended(row: Row, meant: Mapping[str, Mapping[str, str]], workload: Workload) -> Row:
     changed: dict[str, str] = {}
     for side in SIDES:
-        content = parsed(str(getattr(row.example, side)), workload)
+        content = parsed(str(getattr(row.example, side)), workload) or {}
         wrong = {field: meant[field][value] for field, value in _texts(content, meant) if value in meant[field]}
         if wrong:
             changed[side] = write({**content, **wrong}, workload.output)

@@ -12,13 +12,20 @@ def resembled(by_split: Mapping[str, Sequence[Example]], new: Sequence[Example],
     """For each new example, the split with a similar one, `themselves` for an earlier new one, or None.
 
     Similar means near-duplicate, as in validation, directly or through others: character 5-grams of the normalised
-    texts overlap by `threshold`.
+    texts overlap by `threshold`. Those of the splits are compared by the columns that new ones have.
     """
-    splits = [split for split, examples in by_split.items() for _ in examples]
-    rows = [*(example for examples in by_split.values() for example in examples), *new]
-    first = near_duplicates(["\n".join(example.input.values()) for example in rows], threshold)
+    columns = dict.fromkeys(tuple(example.input) for example in new)
+    known = [
+        (split, "\n".join(example.input[name] for name in names if name in example.input))
+        for split, examples in by_split.items()
+        for names in columns
+        for example in examples
+    ]
+    first = near_duplicates(
+        [*(text for _, text in known), *("\n".join(example.input.values()) for example in new)], threshold
+    )
     return [
-        splits[like] if like < len(splits) else THEMSELVES if like < place else None
+        known[like][0] if like < len(known) else THEMSELVES if like < place else None
         for place, like in enumerate(first)
-        if place >= len(splits)
+        if place >= len(known)
     ]

@@ -7,6 +7,7 @@ limited number of each kind from each sender who is not a reviewer.
 from collections import Counter
 from collections.abc import Collection, Sequence
 
+from components.data.harvest import as_production_keeps
 from components.data.similarity import near_duplicates
 from components.records import Example, Logged, Preference, Record, Thumb
 
@@ -41,10 +42,8 @@ def taught(
 
 def _seen(opinions: Sequence[Opinion], judged: Collection[Example], similarity: float) -> list[bool]:
     """Whether each is on an input similar to a judged example's."""
-    if not opinions:
-        return []
-    columns = list(opinions[0].said.input)
-    examples = ["\n".join(example.input[name] for name in columns if name in example.input) for example in judged]
-    alike = near_duplicates([*examples, *("\n".join(opinion.said.input.values()) for opinion in opinions)], similarity)
+    inputs = [opinion.said.input for opinion in opinions]
+    examples = as_production_keeps(judged, inputs)
+    alike = near_duplicates([*examples, *("\n".join(given.values()) for given in inputs)], similarity)
     taken = set(alike[: len(examples)])
     return [bundle in taken for bundle in alike[len(examples) :]]

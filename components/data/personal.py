@@ -109,7 +109,13 @@ _FEWEST, _MOST = 7, 15  # digits of a phone number (ITU-T E.164)
 def emails(text: str) -> list[Span]:
     """The spans of mail addresses."""
     signed = [match.span(1) for match in _EMAIL.finditer(text)] if "@" in text else []
-    return [(*span, "email") for span in sorted([*signed, *(match.span() for match in _SPELT.finditer(text))])]
+    spans: list[Span] = []
+    for start, end in sorted([*signed, *(match.span() for match in _SPELT.finditer(text))]):
+        if spans and start < spans[-1][1]:  # one address in both notations
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]), "email")
+        else:
+            spans.append((start, end, "email"))
+    return spans
 
 
 def ibans(text: str) -> list[Span]:

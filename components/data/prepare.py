@@ -8,19 +8,26 @@ import hashlib
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from components.data.checks import repeated_inputs, similar_rows, tabulate
+from components.data.checks import (
+    known_already,
+    read_answers,
+    repeated_inputs,
+    similar_rows,
+    tabulate,
+    wrongly_answered,
+)
 from components.data.contract import REPEATED, Failure, Findings, validate
 from components.data.labels import with_mended_labels
-from components.data.remarks import of_labels, of_leaks, of_repeats
+from components.data.remarks import of_known, of_labels, of_leaks, of_repeats
 from components.data.report import DataReport
 from components.data.sources import Row, read
 from components.data.split import Places, TooFewRowsError, assign, joined, leaked
 from components.data.tokens import TokenLimit
-from components.errors import DataError
+from components.errors import ConfigError, DataError
 from components.params import SPLITS, GeneratedSource, SplitName, Workload
 from components.records import DataSummary, Example, Record, write_jsonl, write_record
 from components.tracking import Tracker
@@ -55,11 +62,12 @@ ALL = Taken()
 
 @dataclass(frozen=True)
 class Prepared:
-    """A validated and split source; splits are indices into `rows`."""
+    """A validated and split source; splits are indices into `rows`, `known` are harvested ones that it has by now."""
 
     rows: Sequence[Row]
     findings: Findings
     repeats: Mapping[int, str]
+    known: Mapping[int, str]
     alike: Sequence[int]
     splits: Places
     leaked: dict[SplitName, int]
@@ -71,9 +79,10 @@ def prepare(workload: Workload, folder: Path, out: Path, tracker: Tracker, taken
     Writes to `out`: {train,dev,test,sealed}.jsonl, quarantine.jsonl, report.json and data_docs/index.html.
 
     Raises:
-        ConfigError: The source's settings do not match its data.
+        ConfigError: The source's settings do not match its data, or contradict each other.
         DataError: The source cannot be read, too many rows are refused, or a split is empty. Nothing is written then.
     """
+    _refuse_contradiction(workload)
     prepared = _prepare(workload, folder, taken.limits)
     if taken.draw is not None:
         prepared = replace(prepared, splits=_drawn(prepared, taken.draw))
@@ -86,6 +95,16 @@ def prepare(workload: Workload, folder: Path, out: Path, tracker: Tracker, taken
         shutil.rmtree(part, ignore_errors=True)
     _tell(report, out, tracker)
     return report
+
+
+def _refuse_contradiction(workload: Workload) -> None:
+    """Refuse to leave out conflicting rows where all rows are kept."""
+    conflicts = workload.validation.conflicting_inputs
+    if workload.validation.leakage == "report" and conflicts != "first":
+        raise ConfigError(
+            f"expected no validation.conflicting_inputs beside `leakage: report`, which keeps rows that repeat inputs, "
+            f"found `{conflicts}` (workload {workload.name})"
+        )
 
 
 def _drawn(prepared: Prepared, draw: Draw) -> Places:
@@ -110,26 +129,30 @@ def _prepare(workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> 
 
 
 def _check_and_split(rows: Sequence[Row], workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> Prepared:
-    rows = with_mended_labels(rows, workload) if workload.validation.mend_labels else rows
+    if workload.validation.mend_labels:
+        rows = with_mended_labels(rows, workload)
     removed = workload.validation.leakage == "remove"
-    repeats = repeated_inputs(rows, workload.validation.conflicting_inputs) if removed else {}
-    alike = similar_rows(rows, repeats, workload.validation.near_duplicate_similarity)
-    findings = validate(tabulate(rows, repeats, alike, workload, limits), workload, limits)
+    answers = read_answers(rows, workload)
+    wrong = wrongly_answered(rows, answers)
+    repeats = repeated_inputs(rows, workload.validation.conflicting_inputs, wrong) if removed else {}
+    left_out, threshold = wrong | repeats.keys(), workload.validation.near_duplicate_similarity
+    alike = similar_rows(rows, left_out, threshold)
+    known = known_already(rows, left_out, threshold)
+    findings = validate(tabulate(rows, {**known, **repeats}, alike, workload, limits, answers), workload, limits)
     _refuse_too_many(findings, rows, workload, folder)
     passed = [index for index in range(len(rows)) if index not in findings.failures]
-    splits = _assign(rows, passed, _without_harvest(rows, repeats, alike, workload), workload)
-    return Prepared(rows, findings, repeats, alike, splits, {} if removed else leaked(rows, alike))
+    splits = _assign(rows, passed, _without_harvest(rows, left_out, alike, workload), workload)
+    return Prepared(rows, findings, repeats, known, alike, splits, {} if removed else leaked(rows, alike))
 
 
 def _without_harvest(
-    rows: Sequence[Row], repeats: Mapping[int, str], alike: Sequence[int], workload: Workload
+    rows: Sequence[Row], left_out: Collection[int], alike: Sequence[int], workload: Workload
 ) -> Sequence[int]:
     """Similarity among only the source's own rows, so that harvests do not affect their splits."""
     own = _own(rows)
-    return alike if own == len(rows) else similar_rows(
-        rows[:own], {place: why for place, why in repeats.items() if place < own},
-        workload.validation.near_duplicate_similarity,
-    )  # fmt: skip
+    if own == len(rows):
+        return alike
+    return similar_rows(rows[:own], left_out, workload.validation.near_duplicate_similarity)
 
 
 def _own(rows: Sequence[Row]) -> int:
@@ -200,6 +223,7 @@ def remarks(prepared: Prepared, workload: Workload) -> list[str]:
     rows, conflicts = prepared.rows, workload.validation.conflicting_inputs
     return [
         *of_repeats(rows, prepared.repeats, conflicts),
+        *of_known(prepared.known),
         *of_labels(rows, prepared.splits, workload),
         *of_leaks(rows, prepared.leaked),
     ]

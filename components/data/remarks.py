@@ -35,6 +35,13 @@ def of_repeats(rows: Sequence[Row], repeats: Mapping[int, str], conflicts: Confl
     return remarks
 
 
+def of_known(known: Mapping[int, str]) -> list[str]:
+    """A remark on harvested rows that were left out because they resemble rows of the source."""
+    n = len(known)
+    rows, are = ("row resembles", "is") if n == 1 else ("rows resemble", "are")
+    return [f"{n:,} harvested {rows} rows of the source, and {are} left out"] if n else []
+
+
 def of_leaks(rows: Sequence[Row], leaked: Mapping[SplitName, int]) -> list[str]:
     """Remarks on published splits with rows that a less strict part of the source also has."""
     sizes = Counter(row.part for row in rows)

@@ -4,6 +4,7 @@ import pytest
 
 from components.data.checks import label_sets, nullable, tabulate
 from components.data.contract import Failure, validate
+from components.data.labels import labels_of
 from components.data.sources import Row
 from components.errors import DataError
 from components.records import Example
@@ -44,6 +45,32 @@ def test_a_missing_field_is_a_failure_and_an_allowed_null_is_not(make_workload: 
     assert findings.failures == {
         1: (Failure("answer does not match the schema", "answer: 'amount' is a required property"),)
     }
+
+
+def test_a_label_may_be_missing_where_the_schema_does_not_require_it_but_not_null(make_workload: MakeWorkload) -> None:
+    workload = make_workload(output=make_workload().output | {"required": ["amount"]})
+    rows = [row("a", "hello", '{"amount": 1}'), row("b", "you", '{"intent": null, "amount": 1}')]
+    rows += [row(name, name, '{"intent": "refund", "amount": 1}') for name in "cd"]
+    findings = validate(tabulate(rows, {}, [], workload), workload)
+    why = "intent is 'null (not a text)', not one of the 2 labels"
+    assert findings.failures == {1: (Failure("intent does not match the schema", why),)}
+
+
+def test_what_is_no_label_is_no_rare_one(make_workload: MakeWorkload) -> None:
+    workload = make_workload(validation={"rare_label_share": 0.2})
+    answers = ["refund", "delivery", "refund", "delivery", "refund", "refnud"]
+    rows = [row(str(at), f"{at}", f'{{"intent": "{label}", "amount": 1}}') for at, label in enumerate(answers)]
+    assert validate(tabulate(rows, {}, [], workload), workload).warnings == ()
+
+
+@pytest.mark.parametrize("answer", ["refund", '"refund"', "[1]", "5", "null", "{"])
+def test_a_harvests_answer_that_is_no_object_is_a_failure_of_its_row(make_workload: MakeWorkload, answer: str) -> None:
+    workload = make_workload()
+    rows = [row("a", "hello", '{"intent": "refund", "amount": 1}'), row("b", "you", answer)]
+    findings = validate(tabulate(rows, {}, [], workload), workload)
+    assert findings.failures.keys() == {1}
+    assert Failure("answer does not match the schema", "answer: it is not a JSON object") in findings.failures[1]
+    assert [dict(labels) for labels in labels_of(rows, workload)] == [{"intent": "refund"}, {}]
 
 
 def test_choices_of_text_are_label_sets_of_what_is_valid(make_workload: MakeWorkload) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from components.data.harvest import Candidate, Harvested, answering, harvest
+from components.data.masking import mask
 from components.params import HarvestParams, SplitShares
 from components.records import Example, Message, Trajectory, Usage
 from components.tasks import heard_in
@@ -39,6 +40,18 @@ def test_near_duplicates_of_known_examples_are_not_harvested() -> None:
     said = "Where is my parcel with the coffee machine that I ordered on Monday last week?"
     kept = harvest([candidate(1, said + "!"), candidate(2)], [known(said)], 0.9, PARAMS)
     assert [row.example.id for row in kept] == ["P-2"]
+
+
+def test_known_examples_are_compared_as_production_keeps_them() -> None:
+    said = "I am Ada Lovelace, my IBAN is DE89 3704 0044 0532 0130 00: where is the refund? Call +49 170 1234567."
+    assert harvest([candidate(1, mask(said))], [known(said)], 0.9, PARAMS) == []
+
+
+def test_known_examples_are_compared_by_the_columns_of_each_version() -> None:
+    said = "Where is my parcel with the coffee machine that I ordered on Monday last week?"
+    other = candidate(1).model_copy(update={"input": {"channel": "a letter with the invoice of another customer"}})
+    kept = harvest([other, candidate(2, said)], [known(said)], 0.9, PARAMS)
+    assert [row.example.id for row in kept] == ["P-1"]
 
 
 def test_an_answer_that_the_data_have_by_its_id_is_not_harvested_again_whatever_it_says_now() -> None:

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from components.data.harvest import Harvested
+from components.data.masking import mask
 from components.data.prepare import prepare
 from components.data.report import DataReport
 from components.data.sources import Part, Row
 from components.data.split import leaked
-from components.params import Workload
-from components.records import Example, read_jsonl
+from components.params import SPLITS, Workload
+from components.records import Example, read_jsonl, write_jsonl
 from components.tracking import NullTracker
 from tests.components.data.conftest import MakeWorkload, Rows, WriteCsv
 
@@ -75,3 +77,32 @@ def test_a_row_leaks_if_a_near_duplicate_or_its_group_is_in_a_less_strict_part()
     # dev: 1 by train; test: 2 by train, through 1, 3 by its group, 4 by dev. 5 has its like in a stricter part only.
     assert leaked(rows, alike) == {"test": 3, "dev": 1}
     assert leaked([row(0, "test"), row(1, "test"), row(2, "train")], [0, 0, 2]) == {}
+
+
+LONG = "My name is Ada Lovelace, call me at +49 170 1234567 or write to ada.lovelace@mail.example: "
+
+
+@pytest.mark.parametrize("leakage", ["remove", "report"])
+def test_what_a_harvest_has_for_train_is_left_out_where_the_source_has_it_by_now(
+    make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path, leakage: str
+) -> None:
+    """The rows that a file got since may be cut into the sealed split, and none of them moves for the harvest."""
+    folder, out = write_csv([[f"{LONG}{text}", *rest] for text, *rest in good_rows]), tmp_path / "out"
+    validation = {"leakage": leakage, "max_quarantined_share": 0.0}
+    prepare(make_workload(validation=validation), folder, out, NullTracker())
+    before = {name: ids(out, name) for name in SPLITS}
+    known = read_jsonl(out / "sealed.jsonl", Example)[0]
+    again, new = (
+        known.model_copy(update={"id": name, "group": name, "input": {"text": asked}})
+        for name, asked in (
+            ("P-1", mask(f"{known.input['text']}!")),
+            ("P-2", "Nothing of the kind was ever said by anybody."),
+        )
+    )
+    harvest = [Harvested(example=example, split="train", source="corrected") for example in (again, new)]
+    write_jsonl(folder / "harvest" / "first.jsonl", harvest)
+    workload = make_workload(validation=validation, harvest=["first.jsonl"])
+    report = prepare(workload, folder, out, NullTracker())
+    assert {name: ids(out, name) for name in SPLITS} == before | {"train": [*before["train"], "P-2"]}
+    assert report.quarantined == {"input is repeated": 1}
+    assert report.warnings == ("1 harvested row resembles rows of the source, and is left out",)

@@ -16,6 +16,7 @@ MASKED = [
     ("o'hara@example.ie,'x@y.io'", "<email>,'<email>'"),
     ("'quoted@example.ie'", "'<email>'"),
     ("jo (at) example (dot) com", "<email>"),
+    ("jo@mail.example [at] example.com, or call me at +49 170 1234567 today", "<email>, or call me at <phone> today"),
     ("\uff4d\uff41\uff58\uff20\uff45\uff58\uff0e\uff43\uff4f\uff4d", "<email>"),  # written as wide as Chinese
     ("Card 4111 1111 1111 1111 was charged.", "Card <card> was charged."),
     ("Card 4111-1111-1111-1111.", "Card <card>."),

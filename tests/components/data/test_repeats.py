@@ -12,7 +12,7 @@ from components.data.labels import counted, forms, labels_of
 from components.data.prepare import DataReport, prepare
 from components.data.sources import read
 from components.data.split import SPLITS
-from components.errors import DataError
+from components.errors import ConfigError, DataError
 from components.params import Workload
 from components.records import Example, read_jsonl
 from components.tracking import NullTracker
@@ -96,6 +96,40 @@ def test_conflicting_rows_refuse_the_source_on_request(
 ) -> None:
     workload = make_workload(validation={"conflicting_inputs": "refuse"})
     with pytest.raises(DataError, match=r"at most 5\.0% .* found 10 of 70: input is repeated: 10 .*another answer"):
+        prepared(workload, write_csv(conflicting(good_rows)), tmp_path / "out")
+
+
+@pytest.mark.parametrize("conflicts", ["first", "none"])
+def test_a_row_that_nobody_answered_right_stands_in_the_way_of_none_that_repeats_its_input(
+    make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path, conflicts: str
+) -> None:
+    asked = "when will the money for my kettle be back"
+    unanswered = [[asked, "", ""], [asked, "refnud", ""], [asked, "refund", "12"], [f"{asked}!", "delivery", "-3"]]
+    workload = make_workload(validation={"conflicting_inputs": conflicts})
+    report = prepared(workload, write_csv([*unanswered, *good_rows]), tmp_path / "out")
+    kept = [text for texts in split_texts(tmp_path / "out").values() for text in texts]
+    assert kept.count(asked) == 1 and len(kept) == 61
+    assert report.quarantined == {"intent does not match the schema": 2, "amount does not match the schema": 1}
+    assert (report.near_duplicates, report.warnings) == (0, ())
+
+
+def test_a_row_of_test_that_is_refused_for_its_answer_takes_none_of_train_with_it(
+    make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path
+) -> None:
+    write_csv(good_rows[:40], "train.csv")
+    refused = [[good_rows[0][0], "", ""], [f"{good_rows[1][0]}!", "", ""]]
+    folder = write_csv([*good_rows[40:], *refused], "test.csv")
+    workload = make_workload(source={"files": {"train": "train.csv", "test": "test.csv"}})
+    report = prepared(workload, folder, tmp_path / "out")
+    assert report.quarantined == {"intent does not match the schema": 2}
+
+
+@pytest.mark.parametrize("conflicts", ["none", "refuse"])
+def test_conflicting_rows_cannot_be_left_out_of_splits_that_are_kept_as_they_are(
+    make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path, conflicts: str
+) -> None:
+    workload = make_workload(validation={"conflicting_inputs": conflicts, "leakage": "report"})
+    with pytest.raises(ConfigError, match=rf"no validation\.conflicting_inputs beside `leakage.*found `{conflicts}`"):
         prepared(workload, write_csv(conflicting(good_rows)), tmp_path / "out")
 
 
