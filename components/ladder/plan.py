@@ -20,7 +20,8 @@ from components.params.loading import explain, merged
 from components.records import Makes, Need
 from components.tracking import Tracker
 
-MODEL, CLASSIFIER = "model", "classifier"
+MODEL: Makes = "model"
+CLASSIFIER: Makes = "classifier"
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,12 @@ def plan(given: Sources) -> tuple[PlannedRung, ...]:
     """The rungs of a run, in the ladder's order.
 
     Raises:
-        ConfigError: A name is used twice or refers to nothing before it, a method is unknown, or a setting is wrong.
+        ConfigError: A name is used twice or refers to nothing before it or to another kind than the method starts from,
+            a method is unknown, or a setting is wrong.
     """
     _refuse_unknown_methods(given)
     planned: list[PlannedRung] = []
-    names = {BASE}
+    names: dict[str, Makes] = {BASE: MODEL}
     for name, params in given.ladder.rungs.items():
         rungs = list(_spread(name, params, given))
         if not rungs:
@@ -127,7 +129,8 @@ def plan(given: Sources) -> tuple[PlannedRung, ...]:
                     f"rungs.{name}.{role}: expected one of {', '.join(sorted(names))}, which come before it, "
                     f"found {reference} ({given.ladder_file})"
                 )
-        names |= {*owned}
+        _refuse_other_kind(name, rungs[0], names, given)
+        names.update((own, rungs[0].makes) for own in owned)
         planned += rungs
     if unknown := given.changes.keys() - given.ladder.rungs.keys():
         raise ConfigError(
@@ -161,6 +164,21 @@ def _refuse_without_api(name: str, rung: PlannedRung, given: Sources) -> None:
             f"rungs.{name}: expected an API for prompts in the profile (prompting), which {rung.made_by} needs unless "
             f"its settings name one, found none ({given.ladder_file}, {given.profile_file})"
         )
+
+
+def _refuse_other_kind(name: str, rung: PlannedRung, names: Mapping[str, Makes], given: Sources) -> None:
+    """Refuse a rung that starts from another kind than its method makes; one's own method may start from any.
+
+    Raises:
+        ConfigError: It does.
+    """
+    if rung.made_by not in NAMES or rung.starts_from is None or names[rung.starts_from] == rung.makes:
+        return
+    known = ", ".join(each for each, makes in names.items() if makes == rung.makes)
+    raise ConfigError(
+        f"rungs.{name}.from: expected a {rung.makes} for {rung.made_by} ({known or 'none comes before it'}), "
+        f"found {rung.starts_from}, which is a {names[rung.starts_from]} ({given.ladder_file})"
+    )
 
 
 def _spread(name: str, params: RungParams, given: Sources) -> Iterator[PlannedRung]:

@@ -51,7 +51,7 @@ def method_of(name: str) -> Method:
     module, colon, attribute = address.partition(":")
     try:
         method: Any = getattr(importlib.import_module(module), attribute)() if colon else None
-    except (ImportError, AttributeError, TypeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"method must be one of {', '.join(NAMES)} or module:Class, found {name}: {error}") from error
     if method is None:
         raise ConfigError(f"method must be one of {', '.join(NAMES)} or module:Class, found {name}")

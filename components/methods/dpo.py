@@ -20,7 +20,7 @@ from components.methods.contract import Made
 from components.methods.feedback import learnable
 from components.methods.job import Job
 from components.methods.preferring import PreferringParams, configuration, encoded_answers, shared
-from components.methods.samples import Sampled, drawing_seconds, scored_samples
+from components.methods.samples import Sampled, drawing_seconds, scored_samples, short_enough
 from components.methods.trained import made_of
 from components.params import Settings
 from components.prompts import Prompt
@@ -75,13 +75,18 @@ class Dpo:
     def make(self, job: Job, params: DpoParams, tracker: Tracker) -> Made:
         noise = noise_of(job, params)
         sampled = scored_samples(job, params) if params.pairs == "scored" else []
-        pairs = pairs_of(job, params, sampled)
+        told = pairs_of(job, params, sampled)
+        better, worse = (
+            short_enough(job, [(pair.example, getattr(pair, side)) for pair in told], params.max_tokens)
+            for side in ("chosen", "rejected")
+        )
+        pairs = [pair for pair, *fits in zip(told, better, worse, strict=True) if all(fits)]
         if len(pairs) < params.batch_pairs:
             raise TrainingError(f"expected at least {params.batch_pairs} pairs (batch_pairs), found {len(pairs):,}")
         log.info("%s: %s pairs.", job.rung, f"{len(pairs):,}")
         trained = train_dpo(job.task(params.dev_examples), params, pairs, noise, tracker)
         made = made_of(job, trained, params.dev_examples, drawing_seconds(sampled))
-        made.metrics.update(pairs=float(len(pairs)), label_noise=noise)
+        made.metrics.update(pairs=float(len(pairs)), label_noise=noise, too_long=float(len(told) - len(pairs)))
         return made
 
 
@@ -144,7 +149,7 @@ def train_dpo(task: TrainingTask, params: DpoParams, pairs: Sequence[Pair], nois
 
     compute = Compute.choose(task.precision)
     model, tokenizer = starting_model(task, params.lora, compute)
-    data = (f"{pair.example.id} {pair.chosen} {pair.rejected} {pair.cut}" for pair in pairs)
+    data = (f"{pair.example.model_dump_json()} {pair.chosen} {pair.rejected} {pair.cut}" for pair in pairs)
     claim(task.work, task.identity(params, f"label noise {noise}", *data))
     rows, started = encoded(tokenizer, task.prompt, pairs), time.monotonic()
     trainer, plan = _trainer(task, params, (model, tokenizer), (rows, noise), compute)

@@ -5,9 +5,10 @@ dev, test or the sealed split. A method learns which inputs do, but sees neither
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from components.data.texts import clean
 from components.errors import DataError
 from components.methods.job import Job
 from components.records import Example, Logged, Preference, Thumb
@@ -23,21 +24,29 @@ def learnable(job: Job, opinions: Sequence[Opinion]) -> list[tuple[Example, Opin
     Raises:
         DataError: An opinion's input lacks a column of the prompt.
     """
-    train, dev = {opinion.id: opinion for opinion in job.train}, {opinion.id for opinion in job.dev}
-    distinct = list({opinion.model_dump_json(): opinion for opinion in opinions}.values())
+    train, dev = {example.id: example for example in job.train}, {example.id for example in job.dev}
+    distinct = {opinion.model_dump_json(): opinion for opinion in opinions}
+    found = {key: named(opinion, train) for key, opinion in distinct.items()}
     own = [
-        opinion
-        for opinion in distinct
-        if opinion.example_id not in train and opinion.example_id not in dev and opinion.input
+        key
+        for key, opinion in distinct.items()
+        if found[key] is None and opinion.example_id not in dev and opinion.input
     ]
-    unseen = dict(zip((opinion.example_id for opinion in own), _unseen(job, own), strict=True))
-    matched = [(train.get(opinion.example_id) or unseen.get(opinion.example_id), opinion) for opinion in distinct]
-    kept = [(example, opinion) for example, opinion in matched if example is not None]
+    found |= zip(own, _unseen(job, [distinct[key] for key in own]), strict=True)
+    kept = [(example, distinct[key]) for key, example in found.items() if example is not None]
     if len(kept) < len(distinct):
         log.info(
             "%s: %s of %s opinions are of no example of train.", job.rung, len(distinct) - len(kept), len(distinct)
         )
     return kept
+
+
+def named(opinion: Opinion, examples: Mapping[str, Example]) -> Example | None:
+    """The example with an opinion's id; None where there is none, or where something else was asked than there."""
+    example = examples.get(opinion.example_id)
+    if example is None or any(example.input.get(name, text) != text for name, text in _asked(opinion).items()):
+        return None
+    return example
 
 
 def _unseen(job: Job, opinions: Sequence[Opinion]) -> list[Example | None]:
@@ -56,4 +65,9 @@ def _unseen(job: Job, opinions: Sequence[Opinion]) -> list[Example | None]:
 
 def _example(opinion: Preference | Thumb | Logged) -> Example:
     name = opinion.example_id
-    return Example(id=name, input=opinion.input, demonstration="", reference="", group=name)
+    return Example(id=name, input=_asked(opinion), demonstration="", reference="", group=name)
+
+
+def _asked(opinion: Preference | Thumb | Logged) -> dict[str, str]:
+    """An opinion's input in the form that data and requests have."""
+    return {name: clean(text) for name, text in opinion.input.items()}

@@ -18,7 +18,7 @@ from components.economics import Prices
 from components.engines import ChatRequest, Engine, Sampling, open_engine
 from components.errors import GradusError, TrainingError
 from components.methods.contract import Made
-from components.methods.job import Job
+from components.methods.job import Job, asked_as_usual
 from components.methods.rewards import without_failures
 from components.methods.searching import KeptAnswers, keep_better, search_folder, split_dev, starting_prompt
 from components.opening import Opened
@@ -143,7 +143,9 @@ class Account:
 
     def __init__(self, job: Job, params: GepaParams, parts: Parts) -> None:
         examples = [*parts.reflecting, *parts.comparing, *parts.held_out]
-        self.folder = search_folder(job, "gepa", examples, params.model_dump_json(exclude=BUDGET))
+        api = params.reflection and asked_as_usual(params.reflection)
+        settings = params.model_copy(update={"reflection": api}).model_dump_json(exclude=BUDGET)
+        self.folder = search_folder(job, "gepa", examples, settings)
         self.answers = KeptAnswers(self.folder, job.seed, self.answered)
         self.job, self.params, self._prices = job, params, job.prices
         self._a_round = len(parts.comparing) + 2 * params.minibatch

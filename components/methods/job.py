@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from components.economics import Prices
 from components.engines import Sampling, open_engine, open_prompting
@@ -26,8 +26,9 @@ from components.training import Draws, Look, Sample, TrainingTask
 from components.training.hacking_watch import Values
 from components.training.launch import is_main
 
+Asked = TypeVar("Asked", bound=Settings)
 NO_MODEL = "expected a rung or base to start from, found none"
-# How servers are asked, which decides whether there are verdicts, and not which.
+# How servers are asked, which decides whether there are verdicts or answers, and not which.
 ASKING = ("concurrency", "requests_per_minute", "timeout_s", "max_retries", "within_s")
 NOT_COUNTED = 0.0  # a dev score where the main process's counts: scorers, of which some cost money, are asked once
 
@@ -121,8 +122,8 @@ class Job:
     def rewarded_by(self) -> str:
         """What a reward and its watch depend on besides the answer: the scorer, the sealed one and the level."""
         sealed = self.workload.sealed_scorer
-        watch = [self._verdicts_by(sealed), f"hacking.alpha {self.hacking.alpha}"] if sealed else []
-        return "\n".join([self._verdicts_by(self.workload.scorer), *watch])
+        watch = [self.verdicts_by(sealed), f"hacking.alpha {self.hacking.alpha}"] if sealed else []
+        return "\n".join([self.verdicts_by(self.workload.scorer), *watch])
 
     def open_model(self, folder: Path) -> Opened:
         """A model in a folder, asked with the prompt."""
@@ -242,13 +243,13 @@ class Job:
         """A hash of what dev scores depend on besides the model: examples, how they are answered, and the scorer."""
         held, most = self.prompt.name in self.workload.constrained, self.profile.engine.max_new_tokens
         examples = (example.model_dump_json() for example in dev)
-        parts = (self._verdicts_by(self.workload.scorer), str(held), str(most), *examples)
+        parts = (self.verdicts_by(self.workload.scorer), str(held), str(most), *examples)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def _verdicts_by(self, scorer: ScorerParams) -> str:
+    def verdicts_by(self, scorer: ScorerParams) -> str:
         """A hash of what a scorer's verdicts depend on; how many may fail, and how servers are asked, changes none."""
-        http, judge = scorer.http and _asked_as_usual(scorer.http), scorer.judge
-        judge = judge and judge.model_copy(update={"api": _asked_as_usual(judge.api)})
+        http, judge = scorer.http and asked_as_usual(scorer.http), scorer.judge
+        judge = judge and judge.model_copy(update={"api": asked_as_usual(judge.api)})
         return scored_by(
             self.workload, scorer.model_copy(update={"max_failed_share": 0.0, "http": http, "judge": judge})
         )
@@ -261,8 +262,8 @@ class Job:
         return TransformersEngine.of_trained(model, tokenizer, engine.batch_tokens, self.profile.model.precision)
 
 
-def _asked_as_usual(server: Settings) -> Settings:
-    """A server's settings with the defaults of `ASKING`."""
+def asked_as_usual(server: Asked) -> Asked:
+    """A server's settings with the defaults of `ASKING`, so that what it said is found again however it is asked."""
     fields = type(server).model_fields
     return server.model_copy(update={name: fields[name].default for name in ASKING if name in fields})
 

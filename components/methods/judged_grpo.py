@@ -15,6 +15,7 @@ from pydantic import Field
 from components.data.opinions import PREFERENCES
 from components.errors import ScorerError, TrainingError
 from components.methods.contract import Made
+from components.methods.feedback import named
 from components.methods.grpo.settings import GrpoParams
 from components.methods.grpo.training import train_rl
 from components.methods.job import NOT_COUNTED, Job
@@ -91,8 +92,8 @@ def certified(job: Job, params: JudgedGrpoParams, judge: RankingJudge | JudgeSco
     """
     by_id = {example.id: example for example in job.train}
     pairs = job.feedback(PREFERENCES, Preference)
-    distinct = {pair.model_dump_json(): pair for pair in pairs if pair.example_id in by_id}.values()
-    known = [(by_id[pair.example_id], pair) for pair in distinct]
+    distinct = {pair.model_dump_json(): pair for pair in pairs}.values()
+    known = [(example, pair) for pair in distinct if (example := named(pair, by_id)) is not None]
     tried = random.Random(job.seed).sample(known, min(params.pairs, len(known)))
     if len(tried) < params.least_pairs:
         raise TrainingError(

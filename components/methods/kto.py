@@ -20,7 +20,7 @@ from components.methods.contract import Made
 from components.methods.feedback import learnable
 from components.methods.job import Job
 from components.methods.preferring import PreferringParams, configuration, encoded_answers, shared
-from components.methods.samples import Sampled, drawing_seconds, scored_samples
+from components.methods.samples import Sampled, drawing_seconds, scored_samples, short_enough
 from components.methods.trained import made_of
 from components.params import Settings
 from components.prompts import Prompt
@@ -77,12 +77,14 @@ class Kto:
 
     def make(self, job: Job, params: KtoParams, tracker: Tracker) -> Made:
         sampled = scored_samples(job, params) if params.thumbs == "scored" else []
-        answers = answers_of(job, params, sampled)
+        told = answers_of(job, params, sampled)
+        short = short_enough(job, [(answer.example, answer.text) for answer in told], params.max_tokens)
+        answers = [answer for answer, fits in zip(told, short, strict=True) if fits]
         good = refuse_uneven(answers, params)
         log.info("%s: %s good and %s bad answers.", job.rung, f"{good:,}", f"{len(answers) - good:,}")
         trained = train_kto(job.task(params.dev_examples), params, answers, tracker)
         made = made_of(job, trained, params.dev_examples, drawing_seconds(sampled))
-        made.metrics.update(good=float(good), bad=float(len(answers) - good))
+        made.metrics.update(good=float(good), bad=float(len(answers) - good), too_long=float(len(told) - len(answers)))
         return made
 
 
@@ -140,7 +142,7 @@ def train_kto(task: TrainingTask, params: KtoParams, answers: Sequence[Answer], 
 
     compute = Compute.choose(task.precision)
     model, tokenizer = starting_model(task, params.lora, compute)
-    data = (f"{answer.example.id} {answer.good} {answer.text} {answer.cut}" for answer in answers)
+    data = (f"{answer.example.model_dump_json()} {answer.good} {answer.text} {answer.cut}" for answer in answers)
     claim(task.work, task.identity(params, *data))
     rows, started = encoded(tokenizer, task.prompt, answers), time.monotonic()
     trainer, plan = _trainer(task, params, (model, tokenizer), rows, compute)

@@ -29,6 +29,9 @@ class PreferringParams(SamplingParams):
     evaluations: int = Field(default=4, ge=1)
     patience: int = Field(default=3, ge=1)
     dev_examples: int = Field(default=500, ge=1)
+    max_tokens: int | None = Field(
+        default=None, ge=32, description="Of a prompt and an answer to it; longer ones are left out. None: no limit."
+    )
     gradient_checkpointing: bool = False
 
 

@@ -19,7 +19,6 @@ from components.models import folder_digest
 from components.params import Settings
 from components.records import Completion, Example, Record, Score, read_jsonl, write_jsonl
 from components.scorers import Failures
-from components.scorers.scored_by import scored_by
 from components.tasks import demonstrated, under
 from components.training.launch import once
 
@@ -110,6 +109,17 @@ def fitting(job: Job, examples: Sequence[Example], max_tokens: int) -> list[Exam
     return kept
 
 
+def short_enough(job: Job, answers: Sequence[tuple[Example, str]], max_tokens: int | None) -> list[bool]:
+    """Whether each answer has, with its prompt, at most `max_tokens` tokens; None: no limit. Logs the others."""
+    if max_tokens is None:
+        return [True] * len(answers)
+    asked = [
+        example.model_copy(update={"id": str(at), "demonstration": text}) for at, (example, text) in enumerate(answers)
+    ]
+    kept = {example.id for example in fitting(job, asked, max_tokens)}
+    return [example.id in kept for example in asked]
+
+
 def _scored_samples(job: Job, params: SamplingParams) -> list[Sampled]:
     asked = random.Random(job.seed).sample(list(job.tasks), min(params.sampled_prompts, len(job.tasks)))
     path = job.work.parent / f"samples-{_identity(job, params, asked)}.jsonl"
@@ -151,7 +161,8 @@ def _identity(job: Job, params: SamplingParams, asked: Sequence[Example]) -> str
     parts = (
         sampling.model_dump_json(), folder_digest(job.model), job.prompt.version, str(job.seed),
         job.profile.engine.model_dump_json(), job.profile.model.precision,
-        str(job.prompt.name in job.workload.constrained), scored_by(job.workload, job.workload.scorer),
+        str(job.prompt.name in job.workload.constrained), job.verdicts_by(job.workload.scorer),
+        str(job.workload.scorer.max_failed_share),
         *Sampled.model_fields, *(example.model_dump_json() for example in asked),
     )  # fmt: skip
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

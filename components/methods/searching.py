@@ -14,12 +14,11 @@ from pathlib import Path
 from components.errors import TrainingError
 from components.evaluation import Changes, Scores, accuracy, changes, common
 from components.methods.contract import Made
-from components.methods.job import Job
+from components.methods.job import Job, asked_as_usual
 from components.opening import PROMPT_FILE, Opened, prompt_of
 from components.prompts import Prompt
 from components.records import Completion, Example, Record, read_jsonl, write_jsonl
 from components.scorers import JsonSchemaScorer
-from components.scorers.scored_by import scored_by
 from components.shots import Shots, keep_shots
 
 ANSWERS = "answers.jsonl"
@@ -63,11 +62,11 @@ class KeptAnswers:
 
 def search_folder(job: Job, method: str, examples: Sequence[Example], settings: str = "") -> Path:
     """The folder that an interrupted search resumes from; another one if anything that it depends on changed."""
-    prompt = starting_prompt(job)
+    prompt, api = starting_prompt(job), job.profile.prompting
     texts = (
         settings, prompt.version, str(job.seed), job.profile.engine.model_dump_json(),
-        str(job.profile.prompting), job.profile.model.model_dump_json(), job.workload.incumbent,
-        str(prompt.name in job.workload.constrained), scored_by(job.workload, job.workload.scorer),
+        str(api and asked_as_usual(api)), job.profile.model.model_dump_json(), job.workload.incumbent,
+        str(prompt.name in job.workload.constrained), job.verdicts_by(job.workload.scorer),
         *(example.model_dump_json() for example in examples),
     )  # fmt: skip
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
@@ -88,16 +87,16 @@ def starting_prompt(job: Job) -> Prompt:
 
 
 def split_dev(dev: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """Split dev in two: `share` of it to choose on, the rest held out; groups stay whole.
+    """Split dev in two: `share` of it to choose on, the rest held out; groups stay whole, and one at least is held out.
 
     Raises:
-        TrainingError: A part would be empty.
+        TrainingError: There are fewer than two groups.
     """
     groups = list(dict.fromkeys(example.group for example in dev))
     random.Random(f"divided/{seed}").shuffle(groups)
     size = Counter(example.group for example in dev)
     chosen, taken = set[str](), 0
-    for group in groups:
+    for group in groups[:-1]:
         if taken >= share * len(dev):
             break
         chosen.add(group)

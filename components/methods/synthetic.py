@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from components.errors import TrainingError
+from components.errors import ConfigError, TrainingError
 from components.evaluation.label_audit import doubts, suspects
 from components.methods import invented
 from components.methods.contract import Made
@@ -91,8 +91,14 @@ def added(job: Job, params: SyntheticParams, bill: Bill, counts: Counter[str]) -
     The others are counted in `counts`.
 
     Raises:
+        ConfigError: A teacher is to write for a slice that no example has.
         TrainingError: No slice is thin, and none is named.
     """
+    known = {*job.workload.slices, *(name for example in job.train for name in example.slices)}
+    if params.teacher is not None and (unknown := params.slices.keys() - known):
+        raise ConfigError(
+            f"synthetic.slices: expected slices of the workload ({', '.join(sorted(known))}), found {min(unknown)}"
+        )
     named = [(name, value) for name, values in params.slices.items() for value in values]
     targets = list(dict.fromkeys([*named, *invented.thin(job.train, job.workload.slices, params.thin_share)]))
     if not targets:

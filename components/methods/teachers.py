@@ -13,17 +13,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.engines import ChatRequest, Sampling, open_engine
 from components.errors import TrainingError
 from components.evaluation import accuracy
 from components.evaluation.compare import common, compare
 from components.methods.contract import Made
-from components.methods.job import Job
+from components.methods.job import Job, asked_as_usual
 from components.models import folder_digest, model_folder
 from components.opening import Opened, open_artifact, over, prompt_of
-from components.params import ApiParams, Profile, Settings, load
+from components.params import BASE, ApiParams, Profile, Settings, load
 from components.prompts import Prompt
 from components.records import Completion, Example, Record, read_jsonl, read_record, write_jsonl, write_record
 from components.shots import OthersShots, Shots, shots_in
@@ -46,6 +46,12 @@ class RungTeacher(Settings):
     kind: Literal["rung"] = "rung"
     rung: str
     prompt: str | None = Field(default=None, description="One of the workload's prompts; None: the rung's own.")
+
+    @model_validator(mode="after")
+    def _has_a_prompt(self) -> "RungTeacher":
+        if self.rung == BASE and self.prompt is None:
+            raise ValueError(f"prompt: expected one of the workload's where rung is {BASE}, which has none, found none")
+        return self
 
 
 class ProfileTeacher(Settings):
@@ -262,13 +268,17 @@ class TeacherSession:
 
     @cached_property
     def _identity(self) -> str:
-        """A hash of all that an answer depends on except its input; a teacher in a folder counts by its contents."""
+        """A hash of all that an answer depends on except its input; a teacher in a folder counts by its contents.
+
+        How an API is asked (`ASKING`) is left out: whoever waits longer or asks less at once pays for no answer twice.
+        """
         job, taught = self.job, self.job.teacher
-        parts = [self.teacher.model_dump_json(), job.profile.engine.model_dump_json(), str(job.seed)]
+        parts = [asked_as_usual(self.teacher).model_dump_json(), job.profile.engine.model_dump_json(), str(job.seed)]
         parts += [str(job.workload.output), str(job.workload.constrained), job.profile.model.model_dump_json()]
         if isinstance(self.teacher, RungTeacher) and taught is not None:
             api = job.profile.prompting
-            parts += [folder_digest(taught.folder), str(api and api.model_dump_json()), job.workload.incumbent]
+            asked = api and asked_as_usual(api).model_dump_json()
+            parts += [folder_digest(taught.folder), str(asked), job.workload.incumbent]
             parts += [OthersShots.__name__] if shots_in(taught.folder) else []
         if isinstance(self.teacher, ProfileTeacher):
             profile = _profile(self.teacher)

@@ -16,11 +16,12 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from components.data.opinions import LOGS
-from components.errors import ConfigError, TrainingError
+from components.errors import ConfigError, DataError, TrainingError
 from components.evaluation.off_policy import Limits, OffPolicy, off_policy
 from components.methods.contract import Made
 from components.methods.feedback import learnable
 from components.methods.job import Job
+from components.methods.samples import short_enough
 from components.methods.sft.settings import SftParams
 from components.methods.sft.training import train_sft
 from components.methods.trained import made_of
@@ -64,7 +65,10 @@ class WeightedSft:
         return frozenset({"preferences", "novelty"})
 
     def make(self, job: Job, params: WeightedSftParams, tracker: Tracker) -> Made:
-        logged = learnable(job, job.feedback(LOGS, Logged))
+        told = learnable(job, job.feedback(LOGS, Logged))
+        _refuse_impossible(told)
+        short = short_enough(job, [(example, answer.text) for example, answer in told], params.max_tokens)
+        logged = [pair for pair, fits in zip(told, short, strict=True) if fits]
         log_weights = log_weights_of(logged, params)
         estimate = require_informative(logged, log_weights, params)
         log.info("%s: %s logged answers say as much as %.0f.", job.rung, f"{len(logged):,}", estimate.effective)
@@ -78,6 +82,7 @@ class WeightedSft:
         made = made_of(job, train_sft(task, settings, tracker, weights_of(log_weights)), params.dev_examples)
         made.metrics.update(
             logged=float(len(logged)),
+            too_long=float(len(told) - len(logged)),
             logged_score=sum(answer.score for _, answer in logged) / len(logged),
             effective=estimate.effective,
             **_interval_metrics("weighted", estimate),
@@ -150,6 +155,17 @@ def weights_of(log_weights: Sequence[float]) -> list[float]:
     raw = [math.exp(log_weight) for log_weight in log_weights]
     mean = sum(raw) / len(raw)
     return [weight / mean for weight in raw]
+
+
+def _refuse_impossible(logged: Sequence[Scored]) -> None:
+    """Refuse answers that were drawn with probability 0, before anything is trained.
+
+    Raises:
+        DataError: There is one.
+    """
+    for _, answer in logged:
+        if answer.log_probability == -math.inf:
+            raise DataError(f"expected a finite log_probability of the answer to {answer.example_id}, found -inf")
 
 
 def _limits(params: WeightedSftParams, clip: float) -> Limits:

@@ -10,11 +10,13 @@ from typing import Any, cast
 import pytest
 
 from components.errors import DataError, TrainingError
+from components.evaluation.label_audit import Audit
 from components.methods.dpo import DpoParams, pairs_of
 from components.methods.feedback import learnable
 from components.methods.kto import KtoParams, answers_of
 from components.models import open_model
-from components.records import Logged, Preference, Thumb, write_jsonl
+from components.records import Logged, Preference, Thumb, write_jsonl, write_record
+from components.stages.audit import audit_folder
 from components.stages.graph import nodes
 from components.stages.run import Run
 from components.stages.rungs import job_of, rung
@@ -52,6 +54,20 @@ def test_opinions_on_train_and_on_new_inputs_are_learnt_from_and_those_on_dev_ne
     result = learnable(job, said)
     assert [(example.id, each.text) for example, each in result] == [("train-001", "a"), ("P-1", "b")]
     assert result[1][0].input == NEW
+
+
+def test_an_opinion_is_on_what_was_asked_whatever_its_id_says(run: Run) -> None:
+    job, other = job_of(run, run.planned("kto")), {"text": "a complaint about shoes that nobody ever wore before 12"}
+    first = job.train[1]
+    said = [
+        Thumb(example_id=first.id, text="a", good=True, input={"text": f" {first.input['text']}\r\n"}),
+        Thumb(example_id=first.id, text="b", good=True, input=NEW),  # another numbering than the data's
+        Thumb(example_id="ada", text="c", good=True, input=other),
+        Thumb(example_id="ada", text="d", good=False, input=job.dev[0].input),
+        Thumb(example_id="ada", text="e", good=False, input=NEW),
+    ]
+    result = [(example.input, each.text) for example, each in learnable(job, said)]
+    assert result == [(first.input, "a"), (NEW, "b"), (other, "c"), (NEW, "e")]
 
 
 def test_an_opinion_without_a_column_of_the_prompt_is_refused(run: Run) -> None:
@@ -99,6 +115,7 @@ def tiny(climbing: Climbing) -> Run:
     logs = {**TINY, **SFT, "least_answers": 8, "clip": 1e300}
     run = climbing(
         kto={"method": "kto", "settings": {**TINY, "batch_answers": 8, "device_batch_answers": 8}},
+        dpo={"method": "dpo", "settings": {**TINY, "pairs": "feedback", "batch_pairs": 8, "device_batch_pairs": 8}},
         logs={"method": "weighted_sft", "settings": logs},
     )
     engine = run.profile.engine.model_copy(update={"max_new_tokens": 4})
@@ -113,6 +130,24 @@ def test_thumbs_make_a_model_that_opens(tiny: Run) -> None:
     assert (notes.numbers["train/good"], notes.numbers["train/bad"]) == (8.0, 8.0)
     assert (tiny.rung("kto").makes, tiny.rung("kto").needs) == ("model", ("novelty", "preferences"))
     open_model(tiny.artifact(tiny.rung("kto")).folder)
+
+
+@pytest.mark.parametrize("name", ["kto", "dpo"])
+def test_what_was_said_of_too_long_a_request_or_answer_is_left_out_and_counted(tiny: Run, name: str) -> None:
+    near, far = {"text": "short"}, {"text": "a long letter " * 100}
+    opinions = [(f"train-{at:03}", {}, text) for at in range(8) for text, _ in WORTH]
+    opinions += [("P-1", near, "x"), ("P-2", far, "x"), ("P-3", near, "long " * 200)]
+    thumbs = [Thumb(example_id=own, text=text, good=at % 2 == 0, input=asked)
+              for at, (own, asked, text) in enumerate(opinions)]  # fmt: skip
+    pairs = [Preference(example_id=own, chosen="better", rejected=text, input=asked) for own, asked, text in opinions]
+    write_jsonl(tiny.data_source / "thumbs.jsonl", thumbs)
+    write_jsonl(tiny.data_source / "preferences.jsonl", pairs)
+    audit = Audit(demonstrations=12, suspects=0, expected_wrong=0.0, ceiling=None, fields={}, unseen=())
+    write_record(audit_folder(tiny) / "audit.json", audit)
+    rung(tiny, notes := Notes(), name)
+    known = notes.numbers
+    learnt = known["train/good"] + known["train/bad"] if name == "kto" else known["train/pairs"]
+    assert (learnt, known["train/too_long"]) == (17.0, 2.0)
 
 
 def test_better_logged_answers_become_likelier_and_the_logs_say_what_that_is_worth(tiny: Run) -> None:
@@ -132,6 +167,29 @@ def test_better_logged_answers_become_likelier_and_the_logs_say_what_that_is_wor
     assert reported["off_policy_score"] > 0.7
     # What the weights lean to: exp(0.5 / 0.3) for a right answer, exp(-0.5 / 0.3) for a wrong one.
     assert reported["weighted_score"] == pytest.approx(1 / (1 + math.exp(-1 / 0.3)))
+
+
+def test_a_logged_answer_that_is_too_long_is_left_out_and_counted(tiny: Run) -> None:
+    logs = [
+        Logged(example_id=f"train-{at:03}", text=text, score=float(good)) for at in range(8) for text, good in WORTH
+    ]
+    write_jsonl(tiny.data_source / "logs.jsonl", [*logs, Logged(example_id="train-008", text="long " * 200, score=0.0)])
+    rung(tiny, notes := Notes(), "logs")
+    assert (notes.numbers["train/logged"], notes.numbers["train/too_long"]) == (16.0, 1.0)
+    assert notes.numbers["train/logged_score"] == 0.5
+
+
+def test_an_answer_that_cannot_have_been_drawn_is_refused_before_anything_is_trained(tiny: Run) -> None:
+    drawn = [
+        Logged(example_id=f"train-{at:03}", text="a", score=float(at > 2), log_probability=-1.0) for at in range(11)
+    ]
+    never = Logged(example_id="train-011", text="b", score=1.0, log_probability=-math.inf)
+    write_jsonl(tiny.data_source / "logs.jsonl", drawn)
+    with (tiny.data_source / "logs.jsonl").open("a") as file:
+        file.write(never.model_dump_json().replace("null", "-Infinity") + "\n")
+    with pytest.raises(DataError, match="expected a finite log_probability of the answer to train-011, found -inf"):
+        rung(tiny, NullTracker(), "logs")
+    assert not (job_of(tiny, tiny.planned("logs")).work).exists()
 
 
 def test_inconclusive_logs_leave_no_rung(tiny: Run) -> None:

@@ -171,6 +171,16 @@ def test_only_a_judge_that_prefers_what_people_prefer_may_reward(tmp_path: Path,
             certified(preferring(tmp_path, 19), params(known, how=how), by)
 
 
+def test_a_judge_is_tried_on_no_pair_that_is_on_another_input_than_its_example(tmp_path: Path) -> None:
+    of = preferring(tmp_path, 20)
+    known = of.feedback("preferences", Preference)
+    other = known[0].model_copy(update={"input": {"text": "something else"}})
+    write_jsonl(tmp_path / "preferences.jsonl", [other, *known[1:]])
+    with serving(by_rule) as server, pytest.raises(TrainingError, match=r"\(least_pairs\), found 19 "):
+        certified(of, params(judge(tmp_path, address(server))), RankingJudge(judge(tmp_path, address(server))))
+    assert not server.seen
+
+
 def test_the_watch_ranks_an_answer_with_the_first_one(tmp_path: Path) -> None:
     of = job(tmp_path)
     with serving(by_rule) as server:

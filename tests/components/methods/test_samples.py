@@ -94,6 +94,19 @@ def test_what_an_answer_depends_on_draws_anew_and_nothing_else_does(
     assert len(drawing.asked) == (8 if again else 4)
 
 
+@pytest.mark.parametrize(("changes", "again"), [({"timeout_s": 99, "concurrency": 1}, False), ({"batch": 2}, True)])
+def test_samples_are_kept_however_their_scorer_is_asked(
+    tmp_path: Path, drawing: Drawing, changes: dict[str, Any], *, again: bool
+) -> None:
+    def asking(**changes: Any) -> Job:
+        scorer = {"weighted": {"http": 1.0}, "http": {"url": "http://127.0.0.1:9", **changes}}
+        return small.job(tmp_path, workload=small.workload(scorer=scorer), scorer=Passes(passes=True))
+
+    scored_samples(asking(), PARAMS)
+    scored_samples(asking(**changes), PARAMS)
+    assert len(drawing.asked) == (8 if again else 4)
+
+
 def test_the_time_of_drawing_is_kept_with_samples_and_is_part_of_the_rungs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawing: Drawing
 ) -> None:

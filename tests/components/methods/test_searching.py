@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from components.engines import ChatRequest, Sampling
-from components.errors import ScorerError
+from components.errors import ScorerError, TrainingError
 from components.methods import Job
 from components.methods.few_shot import FewShotParams, Search, greedy
-from components.methods.searching import KeptAnswers, keep_better
+from components.methods.gepa import Account, GepaParams, parts_of
+from components.methods.searching import KeptAnswers, keep_better, search_folder, split_dev
 from components.opening import Opened, over
 from components.records import Completion, Example, Score
 from components.shots import Shot, Shots
-from tests.components.methods.small import job, workload
+from tests.components.methods.small import job, profile, workload
 
 RIGHT, WRONG, ODD = "right", "wrong", "odd"
 
@@ -55,6 +56,28 @@ def opened(of: Job, **says: Sequence[str]) -> Opened:
 
 # 14 of 20 are right; of the new prompt's 13, with two that were wrong before undecided: 13 of 18
 BEFORE, AFTER = [RIGHT] * 14 + [WRONG] * 6, [RIGHT] * 13 + [WRONG] * 5 + [ODD] * 2
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_dev_of_a_large_and_a_small_group_is_divided_in_any_order(of: Job, seed: int) -> None:
+    dev = [row.model_copy(update={"group": "large" if at else "small"}) for at, row in enumerate(of.dev)]
+    chosen, held_out = split_dev(dev, 0.5, seed)
+    assert sorted((len(chosen), len(held_out))) == [1, 19]
+    with pytest.raises(TrainingError, match="expected dev examples of several groups to divide, found 19 of 1"):
+        split_dev(dev[1:], 0.5, seed)
+
+
+def test_a_search_goes_on_however_its_apis_are_asked(of: Job) -> None:
+    """Who asks less at once, or waits longer, begins no other search: what it spent and its answers would be gone."""
+
+    def folders(concurrency: int, timeout_s: float) -> list[Path]:
+        asked = {"concurrency": concurrency, "timeout_s": timeout_s}
+        loose = workload(scorer={"weighted": {"http": 1.0}, "http": {"url": "http://127.0.0.1:9", **asked}})
+        told = replace(of, workload=loose, profile=profile(prompting=asked))
+        params = GepaParams.model_validate({"reflection": asked, "max_calls": 1500})
+        return [search_folder(told, "few_shot", told.dev), Account(told, params, parts_of(told, params)).folder]
+
+    assert folders(16, 60.0) == folders(2, 300.0)
 
 
 def test_a_prompt_whose_wrong_answers_are_undecided_is_no_better(of: Job) -> None:

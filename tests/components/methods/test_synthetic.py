@@ -89,6 +89,20 @@ def test_what_drifted_is_named(tmp_path: Path) -> None:
         made(generated(tmp_path), thin_share=0.0)
 
 
+def test_a_slice_that_no_example_has_is_refused_before_a_teacher_is_asked(tmp_path: Path) -> None:
+    with (
+        serving(teaching) as server,
+        pytest.raises(
+            ConfigError, match=r"^synthetic\.slices: expected slices of the workload \(channel\), found chanel$"
+        ),
+    ):
+        made(
+            generated(tmp_path, prices=PRICES), source="teacher", teacher=api(address(server)),
+            slices={"channel": ["chat"], "chanel": ["chat"]},
+        )  # fmt: skip
+    assert not server.seen
+
+
 def test_new_examples_are_compared_with_every_split_in_any_case_and_with_each_other() -> None:
     known = {"train": [example(1)], "sealed": [example(2)]}
     loud = example(2).model_copy(update={"input": {"text": example(2).input["text"].upper()}})

@@ -122,6 +122,16 @@ def test_other_settings_ask_for_new_answers(tmp_path: Path) -> None:
     assert len(server.seen) == 12
 
 
+def test_answers_are_remembered_however_the_api_is_asked(tmp_path: Path) -> None:
+    with serving(right) as server:
+        of = job(tmp_path, prices=PRICES)
+        asking(of, api(address(server))).answer(of.train[:4])
+        patient = api(address(server), concurrency=2, timeout_s=300, max_retries=9, requests_per_minute=6000)
+        again = asking(of, patient)
+        again.answer(of.train[:4])
+    assert (len(server.seen), again.bill.asked, again.bill.remembered) == (4, 4, 4)
+
+
 def test_failed_answers_are_asked_for_again_and_never_trained_on(tmp_path: Path) -> None:
     def half(body: dict[str, Any], asked: int) -> str | int:
         return right(body, asked) if int(body["messages"][-1]["content"][-3:]) % 2 else 400
@@ -179,7 +189,7 @@ def test_a_budget_holds_over_all_attempts_at_a_rung(tmp_path: Path) -> None:
     assert more.bill.usd == pytest.approx(0.8)
 
 
-@pytest.mark.parametrize(("changes", "known"), [({}, 15), ({"timeout_s": 77.0}, 0)])
+@pytest.mark.parametrize(("changes", "known"), [({}, 15), ({"extra_body": {"effort": "high"}}, 0)])
 def test_a_budget_holds_when_the_work_folder_is_removed_or_the_teacher_gets_other_settings(
     tmp_path: Path, changes: dict[str, Any], known: int
 ) -> None:
