@@ -90,15 +90,28 @@ def release(workload: str, profile: str = "nano") -> Judged:
 def decided(run: Run, version: Version, champion: Version) -> Judged:
     """A person's decision, where one is asked for and says no, or else the canary's answers'.
 
-    Where these could never tell, nobody is asked, and the version becomes no canary.
+    Where these could never show that it is no worse, a candidate becomes no canary; one that is out may be withdrawn.
     """
     ready(run)
-    if endless := never_shown(run):
-        return Judged(decision="waiting", reasons=(endless,))
+    endless = never_shown(run, version)
     asks = needs_approval(run, Keys.read()) and not approved(run, version)
     judged = refused(run, version, champion) if asks else None
     judged = judged or overtaken(run.workload.name, version, champion)
-    return judged or tried(run, version, champion, started(run, version, champion))
+    if not judged and (not endless or comparable(run, version)):
+        judged = tried(run, version, champion, started(run, version, champion))
+    judged = judged or Judged(decision="waiting", reasons=())
+    if endless and judged.decision == "waiting":
+        return Judged(decision="waiting", reasons=(*judged.reasons, endless))
+    return judged
+
+
+def comparable(run: Run, version: Version) -> bool:
+    """Whether a version answers customers already, beside the champion, so that it may be seen to be worse."""
+    return run.workload.serving.routing.canary_share < 1 and is_canary(run, version)
+
+
+def is_canary(run: Run, version: Version) -> bool:
+    return aliases(run.workload.name).get("canary") == version.number
 
 
 def ready(run: Run) -> None:
@@ -129,7 +142,7 @@ def needs_approval(run: Run, keys: Keys) -> bool:
 
 def approved(run: Run, version: Version) -> bool:
     """Whether an earlier release made this version the canary: where somebody did so by hand, nobody was asked."""
-    return begun(run, version) is not None and aliases(run.workload.name).get("canary") == version.number
+    return begun(run, version) is not None and is_canary(run, version)
 
 
 def refused(run: Run, version: Version, champion: Version) -> Judged | None:
@@ -138,6 +151,8 @@ def refused(run: Run, version: Version, champion: Version) -> Judged | None:
         f"Release version {version.number} in the place of version {champion.number}? "
         f"gradus compare {run.workload.name} {champion.number} {version.number} shows both."
     )
+    if endless := never_shown(run, version):
+        question = f"{question} {endless}"
     said = asked_here(run, question) if without_pages() else asked_in_pages(run, question, version, champion)
     if isinstance(said, str):
         return Judged(decision="waiting", reasons=(said,))
@@ -304,8 +319,8 @@ def compared(run: Run, version: Version, champion: Version, window: tuple[float,
     return judge(before, canary, run.retraining.release, share, serving.labelling.complete)
 
 
-def never_shown(run: Run) -> str | None:
-    """Why no decision on a canary is possible, however long one waits; None if one is."""
+def never_shown(run: Run, version: Version) -> str | None:
+    """Why a canary is never shown to be no worse, however long one waits; None if it may be."""
     release, serving = run.retraining.release, run.workload.serving
     if not serving.routing.canary_share:
         return None
@@ -314,7 +329,8 @@ def never_shown(run: Run) -> str | None:
     if release.judged_by == "right" and run.workload.agent is not None:
         return (
             "No conversations are drawn for labelling, so that nothing tells whether an agent's canary is right: set "
-            f"retraining.release.judged_by: valid, or promote it by hand (gradus promote {run.workload.name})."
+            "retraining.release.judged_by: valid, or promote it by hand "
+            f"(gradus promote {run.workload.name} {version.number})."
         )
     if release.judged_by == "right" and not serving.labelling.share:
         return (

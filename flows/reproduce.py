@@ -87,9 +87,8 @@ def changed(run: Run, names: Collection[str]) -> set[str]:
         with Repo(".") as repo, lock_repo(repo):
             # All at once: for each target by its name DVC would read the file and its lock anew.
             stages: list[Any] = [each for each, _ in repo.stage.collect_granular(str(_file(run)))]
-            for stage in stages:
-                if stage.name in names and _is_changed(stage):
-                    found.add(stage.name)
+            found |= set(names) - {stage.name for stage in stages}  # the file was written anew without them
+            found |= {stage.name for stage in stages if stage.name in names and _is_changed(stage)}
     except DvcException:  # the file does not exist yet, or another process holds the lock
         return set(names)
     return found

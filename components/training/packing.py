@@ -166,11 +166,13 @@ def refuse_changed_logits(model: Any, ids: Sequence[int]) -> None:
 def compiled(layers: Any) -> Callable[..., Any]:
     """A model's layers, compiled if there is a C++ compiler; the first call then takes half a minute.
 
-    A few layers are compiled together. Many layers, all alike, are compiled separately, in the time of one.
+    On a GPU a few layers are compiled together. On a CPU, and where many are alike, they are compiled separately, in
+    the time of one: for nano on two cores with AVX2 30 s instead of 50, and a step is no slower (1.4 s against 1.5).
     """
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         return layers
-    return torch.compile(layers) if len(layers.layers) <= TOGETHER else layer_by_layer(layers)
+    together = layers.device.type != "cpu" and len(layers.layers) <= TOGETHER
+    return torch.compile(layers) if together else layer_by_layer(layers)
 
 
 def layer_by_layer(stack: Any) -> Callable[..., Any]:

@@ -27,6 +27,8 @@ FROM ${PYTHON}
 RUN apt-get update && apt-get install --yes --no-install-recommends git bubblewrap && rm -rf /var/lib/apt/lists/* \
   && groupadd --gid 10001 gradus && useradd --uid 10001 --gid 10001 --create-home gradus
 COPY --from=build /opt/gradus /opt/gradus
+# Python's own modules, whose bytecode slim images leave out.
+RUN python -c "import compileall, sysconfig; compileall.compile_dir(sysconfig.get_path('stdlib'), quiet=2, workers=0)"
 ENV PATH=/opt/gradus/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/project \
     OMP_WAIT_POLICY=PASSIVE HF_HUB_OFFLINE=1 DO_NOT_TRACK=1 DVC_NO_ANALYTICS=1 MLFLOW_DISABLE_TELEMETRY=true \
     PREFECT_SERVER_ANALYTICS_ENABLED=false TRL_EXPERIMENTAL_SILENCE=1

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from components.records import Ladder, read_record
-from components.stages.run import StageRecord
+from components.stages.graph import nodes
+from components.stages.run import Run, StageRecord
+from flows.reproduce import changed, stale
 from tests.flows.conftest import RUN, Climb, Project
 
 RUNGS = ["classical", "loose", "schema", "schema_definitions", "sft", "grpo"]
@@ -152,6 +154,13 @@ def test_nothing_changed_starts_nothing(climbed_once: Climb, first: Climb, again
     assert (again.code, again.out) == (0, told)
     assert again.written_ns == first.written_ns
     assert again.cpu_seconds < 12
+
+
+def test_a_stage_that_the_graph_does_not_have_counts_as_changed(again: Climb, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(again.project.folder)
+    run = Run.of("triage", "nano")
+    assert changed(run, ["data", "report", "gone"]) == {"gone"}
+    assert stale(run, nodes(run)) == []
 
 
 def test_other_rl_settings_concern_the_rl_stage_and_no_earlier_one(retuned: Project) -> None:
