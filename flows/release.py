@@ -111,6 +111,7 @@ def comparable(run: Run, version: Version) -> bool:
 
 
 def is_canary(run: Run, version: Version) -> bool:
+    """Whether a version is the canary now."""
     return aliases(run.workload.name).get("canary") == version.number
 
 

@@ -30,11 +30,15 @@ class Word:
 
 @dataclass(frozen=True)
 class Heard:
-    """Conversations of a window, oldest first, and what is known of their turns, by trace."""
+    """Conversations of a window, oldest first, and what is known of their turns, by trace.
+
+    `replaced` are the turns that somebody corrected to another text.
+    """
 
     conversations: Sequence[Joined]
     words: Mapping[str, Word]
     voices: Voices
+    replaced: frozenset[str]
 
     def word(self, conversation: Joined) -> Word | None:
         """The word on a conversation's latest turn that has one; its value is the conversation's reward."""
@@ -51,11 +55,12 @@ def heard(lake: Lake, workload: str, window: Span) -> Heard:
     scores = best_scores(lake.read(Scored, workload, window[0], until))
     words = {name: Word(score.value, score.person, score.reviewer) for name, score in scores.items()}
     given = {trace.id: trace.text for trace in traces}
+    replaced = frozenset(name for name, word in said.counts.items() if replaces(word, given[name]))
     for name, word in said.counts.items():
-        score = 0.0 if word.score in (None, 1.0) and replaces(word, given[name]) else word.score
+        score = 0.0 if word.score in (None, 1.0) and name in replaced else word.score
         if score is not None:
             words[name] = Word(score, word.sender, word.reviewer)
-    return Heard(join(traces, {name: word.value for name, word in words.items()}), words, said)
+    return Heard(join(traces, {name: word.value for name, word in words.items()}), words, said, replaced)
 
 
 def conversations(lake: Lake, workload: str, window: Span) -> list[Joined]:

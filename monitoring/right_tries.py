@@ -1,7 +1,8 @@
 """Which conversations of production count as right, and can be learnt from: an agent's counterpart of `candidates`.
 
-Decides what counts: the latest score of a conversation, by people who may judge it or by a scorer, is high enough.
-Nothing is learnt from conversations in the labelling sample. Right ones that cannot be learnt from are refused by name.
+Decides what counts: the latest score of a conversation, by people who may judge it or by a scorer, is high enough, and
+none of its turns was corrected. Nothing is learnt from conversations in the labelling sample. Right ones that cannot be
+learnt from are refused by name.
 """
 
 from collections.abc import Sequence
@@ -83,10 +84,10 @@ def right_tries(lake: Lake, workload: str, since: float, terms: Terms, asked: As
 
 
 def _counts(joined: Joined, word: Word, known: Heard, terms: Terms) -> bool:
-    """Whether a conversation is right, by words that do not contradict each other, and may be learnt from."""
+    """Whether a conversation is right in all turns, by words that agree, and may be learnt from."""
     if word.value < terms.min_score or is_drawn(joined.traces[0], terms.labelling.share):
         return False
-    return not any(trace in known.voices.conflicts for trace in joined.traces)
+    return not any(trace in known.voices.conflicts or trace in known.replaced for trace in joined.traces)
 
 
 def _problem(trajectory: Trajectory, inputs: dict[str, str] | None) -> str | None:

@@ -142,30 +142,62 @@ def tried(run: Run, since: float) -> release.Judged:
     return TRIED.fn(run, CANARY, CHAMPION, since)
 
 
-@pytest.mark.parametrize(
-    ("changed", "agent", "why"),
-    [
-        ({"canary_share": 1.0}, False, "serving.routing.canary_share is 1"),
-        ({"labelled": 0.0}, False, "serving.labelling.share is 0"),
-        ({}, True, "No conversations are drawn for labelling"),
-    ],
-)
-def test_a_candidate_that_can_never_be_shown_answers_nobody_and_is_not_asked_about(
+def as_agent(run: Run) -> Run:
+    return replace(run, workload=run.workload.model_copy(update={"agent": DESK.agent}))
+
+
+ENDLESS: list[tuple[dict[str, Any], bool, str]] = [
+    ({"canary_share": 1.0}, False, "serving.routing.canary_share is 1"),
+    ({"labelled": 0.0}, False, "serving.labelling.share is 0"),
+    ({}, True, "No conversations are drawn for labelling"),
+]
+
+
+@pytest.mark.parametrize(("changed", "agent", "why"), ENDLESS)
+@pytest.mark.parametrize("typed", ["yes", "later", "no"])
+def test_a_candidate_that_can_never_be_shown_answers_nobody_whoever_approves_it_and_may_be_refused(
+    run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch, typed: str, *, changed: dict[str, Any], agent: bool,
+    why: str,
+) -> None:  # fmt: skip
+    endless = settings(run, **changed)
+    monkeypatch.setattr(release.Run, "of", lambda workload, profile: as_agent(endless) if agent else endless)
+    monkeypatch.setattr(release, "tried", None)
+    shown = at_a_terminal(monkeypatch, terminal=True, typed=typed)
+    result = release.release.fn("triage")
+    assert len(shown) == 1 and why in shown[0]
+    if typed == "no":
+        assert (result.decision, registry.named) == ("withdrawn", {"champion": 1})
+    else:
+        assert result.decision == "waiting" and result.reasons[-1].startswith(why)
+        assert registry.named == {"champion": 1, "candidate": 2}
+
+
+@pytest.mark.parametrize(("changed", "agent", "why"), ENDLESS)
+def test_a_canary_that_can_never_be_shown_and_is_out_is_watched_while_the_champion_answers_too(
     run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], why: str, *, agent: bool
 ) -> None:
-    endless = settings(run, **changed)
-    if agent:
-        endless = replace(endless, workload=endless.workload.model_copy(update={"agent": DESK.agent}))
-    monkeypatch.setattr(release.Run, "of", lambda workload, profile: endless)
-    monkeypatch.setattr(release, "tried", TRIED.fn)
-    waited = ask(monkeypatch, lambda: YES)
+    endless, now = settings(run, **changed), time.time()
+    registry.named = {"champion": 1, "canary": 2}
+    monkeypatch.setattr(release.Run, "of", lambda workload, profile: as_agent(endless) if agent else endless)
+    write_record(release.begun_path(run), release.Begun(version=2, since=now - release.LOADED_S - 1, champion=1))
+    watched = ("more",) if endless.workload.serving.routing.canary_share < 1 else ()
     result = release.release.fn("triage")
-    assert result.decision == "waiting" and result.reasons[0].startswith(why)
-    assert waited == [] and registry.named == {"champion": 1, "candidate": 2}
+    assert result.decision == "waiting" and result.reasons[:-1] == watched and result.reasons[-1].startswith(why)
+    if watched:
+        monkeypatch.setattr(release, "tried", TRIED.fn)
+        monkeypatch.setattr(release, "score", lambda *names, **hours: None)
+        asked(200, now - 5)
+        assert release.release.fn("triage").reasons[0].startswith("The canary got no request")
+        assert registry.named == {"champion": 1}
+
+
+def test_the_command_that_promotes_an_agents_candidate_by_hand_names_the_version(run: Run) -> None:
+    endless = release.never_shown(as_agent(settings(run)), CANARY)
+    assert endless is not None and "(gradus promote triage 2)" in endless
 
 
 def test_a_candidate_of_which_no_share_is_asked_waits_for_no_labels(run: Run) -> None:
-    assert release.never_shown(settings(run, labelled=0.0, canary_share=0.0)) is None
+    assert release.never_shown(settings(run, labelled=0.0, canary_share=0.0), CANARY) is None
 
 
 def test_silence_says_nothing_while_a_server_loads_the_canary(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,25 @@ def test_a_conversation_whose_end_somebody_corrected_is_not_right_by_an_earlier_
             assert len(taken(tmp_path / f"{number}{kept}", *turns, said, word).candidates) == kept
 
 
+@pytest.mark.parametrize(
+    ("turn", "corrected", "score", "kept"),
+    [(0, "It cannot be cancelled.", None, 0), (-1, "It cannot be cancelled.", 0.9, 0), (0, None, None, 1)],
+)
+def test_a_conversation_with_any_turn_corrected_is_not_learnt_from_and_with_a_confirmed_one_is(
+    tmp_path: Path, turn: int, corrected: str | None, score: float | None, kept: int
+) -> None:
+    turns = conversed(TRY, "a", SINCE)
+    trace, end = turns[turn], turns[-1].id
+    judged = Scored(trace_id=end, at=SINCE + 20, workload="desk", source="judge", value=1.0, passed=True)
+    word = Feedback(
+        trace_id=trace.id, at=SINCE + 99, workload="desk", sender="r", reviewer=True, score=score,
+        corrected=trace.text if corrected is None else corrected,
+    )  # fmt: skip
+    for number, liked in enumerate((judged, praised(turns))):
+        learnt = taken(tmp_path / str(number), *turns, liked, word, terms=Terms(min_score=0.8))
+        assert len(learnt.candidates) == kept
+
+
 def test_corrections_that_contradict_each_other_leave_a_conversation_out(tmp_path: Path) -> None:
     turns = conversed(TRY, "a", SINCE)
     disputed: list[Any] = [
