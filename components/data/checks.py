@@ -60,10 +60,29 @@ def read_answers(rows: Sequence[Row], workload: Workload) -> dict[str, Read]:
         return {text: Read({}, {} if (why := problem_of(text)) is None else {"": why}) for text in demonstrations}
     schema = AnswerSchema(workload.output)
     contents = {text: parsed(text, workload) for text in demonstrations | {row.example.reference for row in rows}}
+    labels = label_sets(workload)
+    accepted: dict[str, list[str | None]] = {field: [*labels.get(field, ())] for field in workload.fields}
+    for field in labels.keys() & accepted.keys():
+        accepted[field] += [None] * nullable(workload, field)
     return {
-        text: Read({}, {"": "it is not a JSON object"}) if content is None else Read(content, schema.problems(content))
+        text: Read({}, {"": "it is not a JSON object"})
+        if content is None
+        else Read(content, _shown(content, schema.problems(content), accepted))
         for text, content in contents.items()
     }
+
+
+def _shown(
+    content: Mapping[str, Any], problems: dict[str, str], accepted: Mapping[str, Sequence[str | None]]
+) -> dict[str, str]:
+    """Problems; one that no column of a field shows, such as a label that only an `if` forbids, is of the whole too.
+
+    `accepted` has for each field with columns the labels that the contract takes there.
+    """
+    for field, why in problems.items():
+        if field and (field not in accepted or content.get(field) in accepted[field]):
+            return {"": f"{field}: {why}"} | problems
+    return problems
 
 
 def wrongly_answered(rows: Sequence[Row], answers: Mapping[str, Read]) -> set[int]:
@@ -116,14 +135,14 @@ def repeated_inputs(
 def known_already(rows: Sequence[Row], left_out: Collection[int], threshold: float) -> dict[int, str]:
     """Harvested rows of train that resemble one of the source's own, which may get any split: index → reason.
 
-    They are compared as in a harvest: masked, and by the columns that they have.
+    They are compared as in a harvest: masked, and by the columns that their version was asked with.
     """
     rest = [(place, row) for place, row in enumerate(rows) if place not in left_out]
     own = [row.example for _, row in rest if not row.harvested]
     taught = [(place, row) for place, row in rest if row.harvested and row.part == "train"]
     if not own or not taught:
         return {}
-    inputs = [{name: text for name, text in row.example.input.items() if text} for _, row in taught]
+    inputs = [{name: row.example.input[name] for name in row.columns} for _, row in taught]
     heard = [heard_in(row.example.demonstration) if row.agent else () for _, row in taught]
     known = as_production_keeps(own, inputs, tries=any(row.agent for _, row in taught))
     asked = ["\n".join((*given.values(), *said)) for given, said in zip(inputs, heard, strict=True)]
@@ -153,7 +172,8 @@ def tabulate(  # noqa: PLR0913, PLR0917 - a table has six ingredients
     only `problem.demonstration`. `answers` are those of `read_answers`, which are read here if they are not given.
     """
     answers = read_answers(rows, workload) if answers is None else answers
-    straddles = straddling(rows, alike) if workload.validation.leakage == "remove" else {}
+    left_out = wrongly_answered(rows, answers) | repeats.keys()
+    straddles = straddling(rows, alike, left_out) if workload.validation.leakage == "remove" else {}
     columns: dict[str, list[Any]] = {
         "row": list(range(len(rows))),
         "id": [row.example.id or None for row in rows],

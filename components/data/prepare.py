@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from components.data.checks import (
+    OTHER_ANSWER,
     known_already,
     read_answers,
     repeated_inputs,
@@ -136,10 +137,11 @@ def _check_and_split(rows: Sequence[Row], workload: Workload, folder: Path, limi
     wrong = wrongly_answered(rows, answers)
     repeats = repeated_inputs(rows, workload.validation.conflicting_inputs, wrong) if removed else {}
     left_out, threshold = wrong | repeats.keys(), workload.validation.near_duplicate_similarity
-    alike = similar_rows(rows, left_out, threshold)
     known = known_already(rows, left_out, threshold)
+    left_out |= known.keys()
+    alike = similar_rows(rows, left_out, threshold)
     findings = validate(tabulate(rows, {**known, **repeats}, alike, workload, limits, answers), workload, limits)
-    _refuse_too_many(findings, rows, workload, folder)
+    _refuse_too_many(findings, rows, _counted_repeats(rows, repeats, wrong, workload), workload, folder)
     passed = [index for index in range(len(rows)) if index not in findings.failures]
     splits = _assign(rows, passed, _without_harvest(rows, left_out, alike, workload), workload)
     return Prepared(rows, findings, repeats, known, alike, splits, {} if removed else leaked(rows, alike))
@@ -169,14 +171,31 @@ def _assign(rows: Sequence[Row], passed: Sequence[int], alike: Sequence[int], wo
     return {split: [*(own[number] for number in splits[split]), *added[split]] for split in SPLITS}
 
 
-def _refuse_too_many(findings: Findings, rows: Sequence[Row], workload: Workload, folder: Path) -> None:
+def _counted_repeats(
+    rows: Sequence[Row], repeats: Mapping[int, str], wrong: Collection[int], workload: Workload
+) -> set[int]:
+    """Rows that count as refused for their input, on request: the source's own that repeat each other, and conflicts.
+
+    That production was asked and answered the same is nobody's fault.
+    """
+    if workload.validation.conflicting_inputs != "refuse":
+        return set()
+    conflicts = {place for place, reason in repeats.items() if reason.endswith(OTHER_ANSWER)}
+    return conflicts | repeated_inputs(rows[: _own(rows)], wrong=wrong).keys()
+
+
+def _refuse_too_many(
+    findings: Findings, rows: Sequence[Row], repeats: Collection[int], workload: Workload, folder: Path
+) -> None:
     """Refuse the whole source if too large a share of its rows is refused.
 
-    Rows that only repeat another's input are left out and reported; they count as wrong only on request.
+    Rows that only repeat another's input are left out and reported; of them only `repeats` count.
     """
-    counted = findings.failures
-    if workload.validation.conflicting_inputs != "refuse":
-        counted = {index: why for index, why in counted.items() if {failure.rule for failure in why} != {REPEATED}}
+    counted = {
+        index: why
+        for index, why in findings.failures.items()
+        if index in repeats or {failure.rule for failure in why} != {REPEATED}
+    }
     most, n = workload.validation.max_quarantined_share, len(counted)
     if n <= most * len(rows):
         return

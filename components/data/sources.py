@@ -34,6 +34,7 @@ class Row:
 
     A harvested row comes from production's answers, and has the split from its file. For an agent's task, the state in
     which its environment begins is part of the input; of a try from production, where nobody knows it, what was heard.
+    `columns` are the inputs that a harvested row's version was asked with; its others are empty.
     """
 
     example: Example
@@ -41,6 +42,7 @@ class Row:
     where: str
     harvested: bool = False
     agent: bool = False
+    columns: tuple[str, ...] = ()
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -78,8 +80,9 @@ def _harvested(workload: Workload, folder: Path) -> Iterator[Row]:
         for number, harvested in enumerate(read_jsonl(path, Harvested), start=1):
             inputs = {column: harvested.example.input.get(column, "") for column in columns}
             example = harvested.example.model_copy(update={"input": inputs})
-            where = f"{path}:{number}"
-            yield Row(example, harvested.split, where, harvested=True, agent=workload.agent is not None)
+            given = tuple(column for column in columns if column in harvested.example.input)
+            agent, where = workload.agent is not None, f"{path}:{number}"
+            yield Row(example, harvested.split, where, harvested=True, agent=agent, columns=given)
 
 
 def input_columns(workload: Workload) -> tuple[str, ...]:

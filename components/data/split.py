@@ -5,7 +5,7 @@ itself has put into different splits are found here and quarantined by the contr
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -27,21 +27,22 @@ class TooFewRowsError(DataError):
     """A generated source has too few usable rows for its sizes."""
 
 
-def straddling(rows: Sequence[Row], alike: Sequence[int]) -> dict[int, str]:
+def straddling(rows: Sequence[Row], alike: Sequence[int], left_out: Collection[int] = ()) -> dict[int, str]:
     """Rows to refuse because the source itself has similar ones in an evaluation split: index → reason.
 
     The row in the evaluation split is kept; sealed takes precedence over test, and test over dev. `alike` has, for each
-    row, the first one that it resembles, directly or through others.
+    row, the first one that it resembles, directly or through others. Rows that are `left_out` anyway take none along.
     """
     ranks = [_rank(row.part) for row in rows]
     reasons: dict[int, str] = {}
     for keys, why in (([row.example.group for row in rows], "of the group of"), (alike, "near-duplicate of")):
         strictest: dict[str | int, int] = {}
         for place, key in enumerate(keys):
-            best = strictest.get(key, place)
-            strictest[key] = place if ranks[place] < ranks[best] else best
+            if place not in left_out:
+                best = strictest.get(key, place)
+                strictest[key] = place if ranks[place] < ranks[best] else best
         for place, key in enumerate(keys):
-            winner = strictest[key]
+            winner = strictest.get(key, place)
             if ranks[winner] < ranks[place]:
                 reasons.setdefault(place, f"{why} {_name(rows[winner])}")
     return reasons

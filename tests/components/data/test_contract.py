@@ -56,6 +56,30 @@ def test_a_label_may_be_missing_where_the_schema_does_not_require_it_but_not_nul
     assert findings.failures == {1: (Failure("intent does not match the schema", why),)}
 
 
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ('{"kind": "late", "cause": "theft"}', "cause: 'theft' is not one of the 1 allowed values"),
+        ('{"kind": "late", "cause": null}', "cause: None is not one of the 1 allowed values"),
+        ('{"kind": "lost", "cause": "theft", "more": "x"}', "more: 'x' is not of type 'number'"),
+    ],
+)
+def test_what_no_column_of_a_field_shows_is_a_failure_of_the_whole_answer(
+    make_workload: MakeWorkload, answer: str, why: str
+) -> None:
+    output = {
+        "type": "object",
+        "properties": {"kind": {"enum": ["late", "lost"]}, "cause": {"enum": ["theft", "snow", None]}},
+        "additionalProperties": {"type": "number"},
+        "if": {"properties": {"kind": {"const": "late"}}},
+        "then": {"properties": {"cause": {"enum": ["snow"]}}},
+    }
+    workload = make_workload(output=output, source={"columns": {"input": ["text"], "output": {"kind": "kind"}}})
+    rows = [row("a", "hello", '{"kind": "lost", "cause": null, "more": 1}'), row("b", "you", answer)]
+    findings = validate(tabulate(rows, {}, [], workload), workload)
+    assert findings.failures == {1: (Failure("answer does not match the schema", f"answer: {why}"),)}
+
+
 def test_what_is_no_label_is_no_rare_one(make_workload: MakeWorkload) -> None:
     workload = make_workload(validation={"rare_label_share": 0.2})
     answers = ["refund", "delivery", "refund", "delivery", "refund", "refnud"]

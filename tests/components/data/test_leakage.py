@@ -1,5 +1,6 @@
 """validation.leakage: a published split is kept as it is and its leaks are counted, or they are removed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from components.data.prepare import prepare
 from components.data.report import DataReport
 from components.data.sources import Part, Row
 from components.data.split import leaked
-from components.params import SPLITS, Workload
+from components.errors import DataError
+from components.params import SPLITS, SplitName, Workload
 from components.records import Example, read_jsonl, write_jsonl
 from components.tracking import NullTracker
 from tests.components.data.conftest import MakeWorkload, Rows, WriteCsv
@@ -106,3 +108,66 @@ def test_what_a_harvest_has_for_train_is_left_out_where_the_source_has_it_by_now
     assert {name: ids(out, name) for name in SPLITS} == before | {"train": [*before["train"], "P-2"]}
     assert report.quarantined == {"input is repeated": 1}
     assert report.warnings == ("1 harvested row resembles rows of the source, and is left out",)
+
+
+def harvested(folder: Path, split: SplitName, inputs: Sequence[dict[str, str]], intent: str = "refund") -> None:
+    answer = f'{{"intent": "{intent}", "amount": null}}'
+    examples = [
+        Example(id=f"P-{number}", input=given, demonstration=answer, reference=answer, group=f"P-{number}")
+        for number, given in enumerate(inputs)
+    ]
+    harvest = [Harvested(example=example, split=split, source="corrected") for example in examples]
+    write_jsonl(folder / "harvest" / "first.jsonl", harvest)
+
+
+def test_a_customers_empty_input_is_not_one_that_a_version_did_not_ask_for(
+    make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path
+) -> None:
+    rows = [[text, f"{LONG}{text}", *rest] for text, *rest in good_rows]
+    folder = write_csv(rows, header=("text", "history", "label", "sum"))
+    columns = {"input": ["text", "history"], "output": {"intent": "label", "amount": "sum"}}
+    workload = make_workload(source={"columns": columns}, harvest=["first.jsonl"])
+    for other, kept in (({"history": ""}, True), ({}, False)):
+        harvested(folder, "train", [{"text": rows[0][0]} | other])
+        prepare(workload, folder, tmp_path / "out", NullTracker())
+        assert ("P-0" in ids(tmp_path / "out", "train")) is kept
+
+
+@pytest.mark.parametrize(("split", "more"), [("train", ""), ("train", "!"), ("sealed", "")])
+def test_what_production_was_asked_may_join_the_source_where_conflicts_refuse_it(
+    make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, split: SplitName, more: str
+) -> None:
+    folder = write_csv([[text, "refund", ""] for text, *_ in good_rows])
+    harvested(folder, split, [{"text": f"{text}{more}"} for text, *_ in good_rows[:20]])
+    workload = make_workload(validation={"conflicting_inputs": "refuse"}, harvest=["first.jsonl"])
+    report = prepare(workload, folder, folder.with_name("out"), NullTracker())
+    assert report.quarantined == {"input is repeated": 20}
+
+
+@pytest.mark.parametrize("split", ["train", "sealed"])
+def test_what_production_was_answered_otherwise_than_the_source_says_is_a_conflict(
+    make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path, split: SplitName
+) -> None:
+    folder = write_csv([[text, "delivery", ""] for text, *_ in good_rows])
+    harvested(folder, split, [{"text": text} for text, *_ in good_rows[:20]])
+    workload = make_workload(validation={"conflicting_inputs": "refuse"}, harvest=["first.jsonl"])
+    with pytest.raises(DataError, match=r"found 20 of 80: input is repeated: 20 .*with another answer"):
+        prepare(workload, folder, tmp_path / "out", NullTracker())
+
+
+def test_a_harvested_row_that_is_left_out_joins_no_rows_of_the_source(
+    make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path
+) -> None:
+    asked = (
+        "where is the parcel with the coffee machine that was ordered on monday of last week and paid at once by card "
+    )
+    taught, between, tested = (f"{asked}{more}" for more in ("x", "xyzw", "xyzwvutsr"))
+    write_csv([*good_rows[:40], [taught, "refund", ""]], "train.csv")
+    folder = write_csv([*good_rows[40:], [tested, "refund", ""]], "test.csv")
+    harvested(folder, "train", [{"text": between}])
+    files = {"train": "train.csv", "test": "test.csv"}
+    workload = make_workload(
+        source={"files": files}, validation={"near_duplicate_similarity": 0.95}, harvest=["first.jsonl"]
+    )
+    report = prepare(workload, folder, tmp_path / "out", NullTracker())
+    assert report.quarantined == {"input is repeated": 1}

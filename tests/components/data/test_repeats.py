@@ -124,6 +124,35 @@ def test_a_row_of_test_that_is_refused_for_its_answer_takes_none_of_train_with_i
     assert report.quarantined == {"intent does not match the schema": 2}
 
 
+def test_a_row_of_test_that_is_left_out_takes_no_row_of_its_group_with_it(
+    make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path
+) -> None:
+    header = ("text", "label", "sum", "customer")
+    rows = [[*cells, f"c{at % 40 // 10}" if at < 40 else f"c{at}"] for at, cells in enumerate(good_rows)]
+    write_csv(rows[:40], "train.csv", header)
+    refused = [["a question of another kind", "", "", "c0"], [*rows[40][:3], "c1"]]
+    folder = write_csv([*rows[40:], *refused], "test.csv", header)
+    columns = {"input": ["text"], "output": {"intent": "label", "amount": "sum"}, "group": "customer"}
+    files = {"train": "train.csv", "test": "test.csv"}
+    cut = {"dev": 0.25, "sealed": 0.25, "seed": 3}
+    report = prepared(
+        make_workload(source={"files": files, "columns": columns, "shares": cut}), folder, tmp_path / "out"
+    )
+    assert report.quarantined == {"input is repeated": 1, "intent does not match the schema": 1}
+
+
+def test_rows_whose_label_only_another_field_forbids_are_in_no_split(
+    make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path
+) -> None:
+    charged = {"properties": {"amount": {"type": "number", "minimum": 1000}}, "required": ["amount"]}
+    output = make_workload().output | {"if": charged, "then": {"properties": {"intent": {"const": "delivery"}}}}
+    asked = "when will the money for my kettle be back"
+    folder = write_csv([*good_rows, *[[asked, "refund", "2000"]] * 10])
+    report = prepared(make_workload(output=output, validation={"max_quarantined_share": 0.5}), folder, tmp_path / "out")
+    assert report.quarantined == {"answer does not match the schema": 10}
+    assert asked not in {text for texts in split_texts(tmp_path / "out").values() for text in texts}
+
+
 @pytest.mark.parametrize("conflicts", ["none", "refuse"])
 def test_conflicting_rows_cannot_be_left_out_of_splits_that_are_kept_as_they_are(
     make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path, conflicts: str

@@ -245,6 +245,11 @@ def test_the_row_of_the_stricter_split_stays() -> None:
     }
 
 
+def test_a_row_that_is_left_out_takes_no_other_along() -> None:
+    rows = [row(0, "g", "train"), row(1, "g", "dev"), row(2, "g", "test"), row(3, part="train"), row(4, part="sealed")]
+    assert straddling(rows, [0, 1, 2, 3, 3], {2, 4}) == {0: "of the group of r1 in dev"}
+
+
 def test_rows_of_one_file_do_not_straddle() -> None:
     rows = [row(0, "g", "train"), row(1, "g", "train"), row(2, part="test"), row(3, part="test")]
     assert straddling(rows, [0, 0, 2, 2]) == {}
