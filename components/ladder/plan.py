@@ -167,12 +167,16 @@ def _refuse_without_api(name: str, rung: PlannedRung, given: Sources) -> None:
 
 
 def _refuse_other_kind(name: str, rung: PlannedRung, names: Mapping[str, Makes], given: Sources) -> None:
-    """Refuse a rung that starts from another kind than its method makes; one's own method may start from any.
+    """Refuse a rung that starts from another kind than its method makes.
+
+    One's own method may start from any, and what starts from nothing is given a start in vain.
 
     Raises:
         ConfigError: It does.
     """
-    if rung.made_by not in NAMES or rung.starts_from is None or names[rung.starts_from] == rung.makes:
+    if rung.starts_from is None or names[rung.starts_from] == rung.makes:
+        return
+    if rung.made_by not in NAMES or not getattr(method_of(rung.made_by), "starts", True):
         return
     known = ", ".join(each for each, makes in names.items() if makes == rung.makes)
     raise ConfigError(

@@ -22,6 +22,8 @@ class Classical:
     label: ClassVar[str] = "TF-IDF + linear model"
     makes: ClassVar[Makes] = "classifier"
     params: ClassVar[type[Settings]] = ClassicalParams
+    starts: ClassVar[bool] = False
+    """It starts from nothing, whatever a ladder says."""
 
     def needs(self, params: Any) -> frozenset[Need]:
         return frozenset({"demonstrations"})

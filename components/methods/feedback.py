@@ -24,13 +24,11 @@ def learnable(job: Job, opinions: Sequence[Opinion]) -> list[tuple[Example, Opin
     Raises:
         DataError: An opinion's input lacks a column of the prompt.
     """
-    train, dev = {example.id: example for example in job.train}, {example.id for example in job.dev}
+    train, dev = ({example.id: example for example in split} for split in (job.train, job.dev))
     distinct = {opinion.model_dump_json(): opinion for opinion in opinions}
     found = {key: named(opinion, train) for key, opinion in distinct.items()}
     own = [
-        key
-        for key, opinion in distinct.items()
-        if found[key] is None and opinion.example_id not in dev and opinion.input
+        key for key, opinion in distinct.items() if found[key] is None and named(opinion, dev) is None and opinion.input
     ]
     found |= zip(own, _unseen(job, [distinct[key] for key in own]), strict=True)
     kept = [(example, distinct[key]) for key, example in found.items() if example is not None]

@@ -21,6 +21,8 @@ class WrittenPrompt:
     makes: ClassVar[Makes] = "prompt"
     params: ClassVar[type[Settings]] = PromptParams
     acts: ClassVar[bool] = True
+    starts: ClassVar[bool] = False
+    """It starts from nothing, whatever a ladder says."""
 
     def needs(self, params: Any) -> frozenset[Need]:
         return frozenset()

@@ -19,6 +19,7 @@ from components.models import folder_digest
 from components.params import Settings
 from components.records import Completion, Example, Record, Score, read_jsonl, write_jsonl
 from components.scorers import Failures
+from components.scorers.scored_by import scored_by
 from components.tasks import demonstrated, under
 from components.training.launch import once
 
@@ -38,7 +39,7 @@ class Sampled(Record):
     """One prompt's sampled answers, each with why it ended and its score; None where the scorer failed.
 
     For an agent, `texts` are its tries as demonstrations. `seconds` are its share of the time that drawing and scoring
-    took.
+    took. `asked_by` is a hash of how the scorer, servers included, was asked.
     """
 
     example_id: str
@@ -46,6 +47,7 @@ class Sampled(Record):
     finish_reasons: tuple[Literal["stop", "length", "error"], ...]
     scores: tuple[Score | None, ...]
     seconds: float = 0.0
+    asked_by: str = ""
 
     @property
     def passed(self) -> tuple[str, ...]:
@@ -121,30 +123,38 @@ def short_enough(job: Job, answers: Sequence[tuple[Example, str]], max_tokens: i
 
 
 def _scored_samples(job: Job, params: SamplingParams) -> list[Sampled]:
+    """As `scored_samples`; a prompt with an undecided answer is drawn again where its scorer is asked otherwise now."""
     asked = random.Random(job.seed).sample(list(job.tasks), min(params.sampled_prompts, len(job.tasks)))
     path = job.work.parent / f"samples-{_identity(job, params, asked)}.jsonl"
-    done = read_jsonl(path, Sampled) if path.is_file() else []
-    if len(done) == len(asked):
-        return done
+    on_file = read_jsonl(path, Sampled) if path.is_file() else []
+    asked_by = scored_by(job.workload, job.workload.scorer)
+    done = {each.example_id: each for each in on_file if None not in each.scores or each.asked_by == asked_by}
+    waiting = [example for example in asked if example.id not in done]
+    if not waiting:
+        return on_file
     opened, failures = job.open_model(job.model), Failures(job.workload.scorer.max_failed_share, of_at_least=BATCH)
-    for start in range(len(done), len(asked), BATCH):
-        part, started = asked[start : start + BATCH], time.monotonic()
+    kept = [score for each in done.values() for score in each.scores]
+    failures.judged, failures.failed = len(kept), kept.count(None)
+    for start in range(0, len(waiting), BATCH):
+        part, started = waiting[start : start + BATCH], time.monotonic()
         drawn = opened.draw(part, job.seed, params.temperature, params.generations)
         pairs = [(example, answer) for example, answers in zip(part, drawn, strict=True) for answer in answers]
         outcomes = job.outcomes(pairs)
         failures.add(outcomes)
         scores = [outcome if isinstance(outcome, Score) else None for outcome in outcomes]
         seconds = (time.monotonic() - started) / len(part)
-        done += [
-            _sampled(example, answers, scores[at * len(answers) : (at + 1) * len(answers)], seconds)
+        done |= {
+            example.id: _sampled(
+                example, answers, scores[at * len(answers) : (at + 1) * len(answers)], seconds, asked_by
+            )
             for at, (example, answers) in enumerate(zip(part, drawn, strict=True))
-        ]
-        write_jsonl(path, done)
-    return done
+        }
+        write_jsonl(path, [done[example.id] for example in asked if example.id in done])
+    return [done[example.id] for example in asked]
 
 
 def _sampled(
-    example: Example, answers: Sequence[Completion], scores: Sequence[Score | None], seconds: float
+    example: Example, answers: Sequence[Completion], scores: Sequence[Score | None], seconds: float, asked_by: str
 ) -> Sampled:
     return Sampled(
         example_id=example.id,
@@ -152,6 +162,7 @@ def _sampled(
         finish_reasons=tuple(answer.finish_reason for answer in answers),
         scores=tuple(scores),
         seconds=seconds,
+        asked_by=asked_by,
     )
 
 

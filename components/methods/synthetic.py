@@ -23,6 +23,7 @@ from components.methods.teachers import Bill, Teacher, TeacherSession
 from components.methods.trained import made_of
 from components.params import AuditParams, Settings
 from components.records import Example, Makes, Need
+from components.schema import fields_of
 from components.tracking import Tracker
 from components.training.launch import once
 
@@ -91,13 +92,15 @@ def added(job: Job, params: SyntheticParams, bill: Bill, counts: Counter[str]) -
     The others are counted in `counts`.
 
     Raises:
-        ConfigError: A teacher is to write for a slice that no example has.
+        ConfigError: A teacher is to write for a slice that neither an example nor an answer has.
         TrainingError: No slice is thin, and none is named.
     """
-    known = {*job.workload.slices, *(name for example in job.train for name in example.slices)}
-    if params.teacher is not None and (unknown := params.slices.keys() - known):
+    workload, leaves = job.workload, {field.name for field in fields_of(job.workload.output).leaves}
+    known = {*workload.slices, *workload.fields, *(name for example in job.train for name in example.slices)}
+    if params.teacher is not None and (unknown := params.slices.keys() - known - leaves):
         raise ConfigError(
-            f"synthetic.slices: expected slices of the workload ({', '.join(sorted(known))}), found {min(unknown)}"
+            f"synthetic.slices: expected slices of the workload or fields of its answers ({', '.join(sorted(known))}), "
+            f"found {min(unknown)}"
         )
     named = [(name, value) for name, values in params.slices.items() for value in values]
     targets = list(dict.fromkeys([*named, *invented.thin(job.train, job.workload.slices, params.thin_share)]))

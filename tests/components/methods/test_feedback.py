@@ -48,7 +48,8 @@ def test_opinions_on_train_and_on_new_inputs_are_learnt_from_and_those_on_dev_ne
         Thumb(example_id="train-001", text="a", good=True),  # said twice
         Thumb(example_id="P-1", text="b", good=False, input=NEW),
         Thumb(example_id="P-2", text="c", good=False, input=dev.input),
-        Thumb(example_id=dev.id, text="d", good=False, input=NEW),
+        Thumb(example_id=dev.id, text="d", good=False),
+        Thumb(example_id=dev.id, text="d", good=False, input={**dev.input}),
         Thumb(example_id="nobody", text="e", good=False),
     ]
     result = learnable(job, said)
@@ -65,9 +66,11 @@ def test_an_opinion_is_on_what_was_asked_whatever_its_id_says(run: Run) -> None:
         Thumb(example_id="ada", text="c", good=True, input=other),
         Thumb(example_id="ada", text="d", good=False, input=job.dev[0].input),
         Thumb(example_id="ada", text="e", good=False, input=NEW),
+        Thumb(example_id=job.dev[0].id, text="f", good=False, input=NEW),
+        Thumb(example_id=job.dev[0].id, text="g", good=False, input=job.dev[1].input),
     ]
     result = [(example.input, each.text) for example, each in learnable(job, said)]
-    assert result == [(first.input, "a"), (NEW, "b"), (other, "c"), (NEW, "e")]
+    assert result == [(first.input, "a"), (NEW, "b"), (other, "c"), (NEW, "e"), (NEW, "f")]
 
 
 def test_an_opinion_without_a_column_of_the_prompt_is_refused(run: Run) -> None:

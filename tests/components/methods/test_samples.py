@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from components.errors import TrainingError
+from components.errors import ScorerError, TrainingError
 from components.methods import Job, method_of, rejection_sampling, samples
 from components.methods.rejection_sampling import accepted
 from components.methods.samples import Sampled, SamplingParams, drawing_seconds, scored_samples
@@ -30,6 +30,19 @@ class Passes:
 
     def score(self, example: Example, completion: Completion) -> Score:
         return Score(value=float(self.passes), passed=self.passes)
+
+
+class Away(Passes):
+    """Passes all answers but those to some examples, on which it does not decide."""
+
+    def __init__(self, *undecided: str) -> None:
+        super().__init__(passes=True)
+        self.undecided = undecided
+
+    def score(self, example: Example, completion: Completion) -> Score:
+        if example.id in self.undecided:
+            raise ScorerError("timed out")
+        return super().score(example, completion)
 
 
 class Drawing:
@@ -105,6 +118,30 @@ def test_samples_are_kept_however_their_scorer_is_asked(
     scored_samples(asking(), PARAMS)
     scored_samples(asking(**changes), PARAMS)
     assert len(drawing.asked) == (8 if again else 4)
+
+
+def test_only_prompts_with_undecided_answers_are_drawn_again_when_their_scorer_is_asked_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawing: Drawing
+) -> None:
+    def asking(*undecided: str, **changes: Any) -> Job:
+        http = {"url": "http://127.0.0.1:9", **changes}
+        workload = small.workload(scorer={"weighted": {"http": 1.0}, "max_failed_share": 0.5, "http": http})
+        return small.job(tmp_path, workload=workload, scorer=Away(*undecided))
+
+    monkeypatch.setattr(samples, "BATCH", 1)
+    scored_samples(asking(), PARAMS)
+    asked, drawing.asked = drawing.asked, []
+    late = (asked[1], asked[3])
+    before = scored_samples(asking(*late, batch=2), PARAMS)
+    assert [each.example_id for each in before if None in each.scores] == [*late]
+    assert scored_samples(asking(batch=2), PARAMS) == before  # asked as it was
+    scored_samples(asking(*late, batch=2, timeout_s=50), PARAMS)  # undecided are still half of all, not more
+    drawing.asked = []
+    after = scored_samples(asking(batch=2, timeout_s=99), PARAMS)
+    assert drawing.asked == [*late]
+    assert [(each.example_id, each.passed) for each in after] == [(name, ("{}",)) for name in asked]
+    assert (after[0], after[2]) == (before[0], before[2])
+    assert scored_samples(asking(batch=2), PARAMS) == after
 
 
 def test_the_time_of_drawing_is_kept_with_samples_and_is_part_of_the_rungs(

@@ -18,7 +18,7 @@ from components.methods.synthetic import added
 from components.methods.teachers import Bill, RungTeacher, TeacherSession, Useful
 from components.records import Completion, Example
 from components.tracking import NullTracker
-from tests.components.methods.small import Item, address, example, job, serving, settings, workload
+from tests.components.methods.small import OUTPUT, Item, address, example, job, serving, settings, workload
 from tests.components.methods.test_teacher_answers import PRICES, api, asking, right
 
 
@@ -93,7 +93,9 @@ def test_a_slice_that_no_example_has_is_refused_before_a_teacher_is_asked(tmp_pa
     with (
         serving(teaching) as server,
         pytest.raises(
-            ConfigError, match=r"^synthetic\.slices: expected slices of the workload \(channel\), found chanel$"
+            ConfigError,
+            match=r"^synthetic\.slices: expected slices of the workload or fields of its answers "
+            r"\(channel, intent, order, urgent\), found chanel$",
         ),
     ):
         made(
@@ -101,6 +103,21 @@ def test_a_slice_that_no_example_has_is_refused_before_a_teacher_is_asked(tmp_pa
             slices={"channel": ["chat"], "chanel": ["chat"]},
         )  # fmt: skip
     assert not server.seen
+
+
+@pytest.mark.parametrize("name", ["intent", "buyer.land", "wants[money]"])
+def test_a_teacher_writes_for_a_field_of_answers_as_the_drift_watch_names_it(tmp_path: Path, name: str) -> None:
+    buyer = {"type": "object", "properties": {"land": {"enum": ["at", "ch"]}}}
+    wants = {"type": "array", "items": {"enum": ["money", "shoes"]}}
+    output = {**OUTPUT, "properties": {**OUTPUT["properties"], "buyer": buyer, "wants": wants}}
+    of = generated(tmp_path, prices=PRICES)
+    with serving(teaching) as server:
+        new, _ = made(
+            replace(of, workload=of.workload.model_copy(update={"output": output})), source="teacher",
+            teacher=api(address(server)), thin_share=0.0, examples=10, slices={name: ["one"]},
+        )  # fmt: skip
+    assert f"Inputs of {name}: one" in server.seen[0]["messages"][1]["content"]
+    assert new
 
 
 def test_new_examples_are_compared_with_every_split_in_any_case_and_with_each_other() -> None:

@@ -149,6 +149,13 @@ def test_a_name_of_nothing_is_refused(path: Path, changes: dict[str, Any], said:
         Run.of("triage", "nano")
 
 
+@pytest.mark.parametrize("start", ["base", "sft"])
+def test_what_starts_from_nothing_may_have_any_start(start: str) -> None:
+    later = {"floor": {"method": "classical", "from": start}, "asked": {"method": "prompt", "from": start}}
+    change(STANDARD, {"rungs": later})
+    assert {"floor", "asked"} <= {rung.name for rung in Run.of("triage", "nano").rungs}
+
+
 def test_what_is_there_is_taken() -> None:
     Path("launch.yaml").write_text("{}", encoding="utf-8")
     change(NANO, {"methods": {"mine:Own": {}}, "launcher": {"kind": "accelerate", "config": "launch.yaml"}})
