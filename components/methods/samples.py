@@ -131,7 +131,7 @@ def _scored_samples(job: Job, params: SamplingParams) -> list[Sampled]:
     done = {each.example_id: each for each in on_file if None not in each.scores or each.asked_by == asked_by}
     waiting = [example for example in asked if example.id not in done]
     if not waiting:
-        return on_file
+        return [done[example.id] for example in asked]
     opened, failures = job.open_model(job.model), Failures(job.workload.scorer.max_failed_share, of_at_least=BATCH)
     kept = [score for each in done.values() for score in each.scores]
     failures.judged, failures.failed = len(kept), kept.count(None)
@@ -173,7 +173,6 @@ def _identity(job: Job, params: SamplingParams, asked: Sequence[Example]) -> str
         sampling.model_dump_json(), folder_digest(job.model), job.prompt.version, str(job.seed),
         job.profile.engine.model_dump_json(), job.profile.model.precision,
         str(job.prompt.name in job.workload.constrained), job.verdicts_by(job.workload.scorer),
-        str(job.workload.scorer.max_failed_share),
         *Sampled.model_fields, *(example.model_dump_json() for example in asked),
     )  # fmt: skip
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

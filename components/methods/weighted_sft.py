@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from components.data.opinions import LOGS
-from components.errors import ConfigError, DataError, TrainingError
+from components.errors import ConfigError, TrainingError
 from components.evaluation.off_policy import Limits, OffPolicy, off_policy
 from components.methods.contract import Made
 from components.methods.feedback import learnable
@@ -66,7 +66,6 @@ class WeightedSft:
 
     def make(self, job: Job, params: WeightedSftParams, tracker: Tracker) -> Made:
         told = learnable(job, job.feedback(LOGS, Logged))
-        _refuse_impossible(told)
         short = short_enough(job, [(example, answer.text) for example, answer in told], params.max_tokens)
         logged = [pair for pair, fits in zip(told, short, strict=True) if fits]
         log_weights = log_weights_of(logged, params)
@@ -155,17 +154,6 @@ def weights_of(log_weights: Sequence[float]) -> list[float]:
     raw = [math.exp(log_weight) for log_weight in log_weights]
     mean = sum(raw) / len(raw)
     return [weight / mean for weight in raw]
-
-
-def _refuse_impossible(logged: Sequence[Scored]) -> None:
-    """Refuse answers that were drawn with probability 0, before anything is trained.
-
-    Raises:
-        DataError: There is one.
-    """
-    for _, answer in logged:
-        if answer.log_probability == -math.inf:
-            raise DataError(f"expected a finite log_probability of the answer to {answer.example_id}, found -inf")
 
 
 def _limits(params: WeightedSftParams, clip: float) -> Limits:

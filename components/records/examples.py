@@ -54,4 +54,4 @@ class Logged(Record):
     text: str
     score: float = Field(ge=0, le=1)
     input: dict[str, str] = Field(default={})
-    log_probability: float | None = Field(default=None, le=0)
+    log_probability: float | None = Field(default=None, le=0, allow_inf_nan=False)

@@ -59,8 +59,7 @@ def read_jsonl(path: Path, record: type[AnyRecord]) -> list[AnyRecord]:
         try:
             records.append(record.model_validate_json(line))
         except ValidationError as error:
-            reason = error.errors()[0]
-            raise DataError(f"expected a {record.__name__}, found {reason['msg']} ({path}:{number})") from error
+            raise DataError(f"expected a {record.__name__}, found {_reason(error)} ({path}:{number})") from error
     return records
 
 
@@ -80,7 +79,13 @@ def read_record(path: Path, record: type[AnyRecord]) -> AnyRecord:
     try:
         return record.model_validate_json(_text(path, record))
     except ValidationError as error:
-        raise DataError(f"expected a {record.__name__}, found {error.errors()[0]['msg']} ({path})") from error
+        raise DataError(f"expected a {record.__name__}, found {_reason(error)} ({path})") from error
+
+
+def _reason(error: ValidationError) -> str:
+    """The first thing that is wrong, with the field that it is wrong with."""
+    first = error.errors()[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
 
 
 def _write(path: Path, text: str) -> None:

@@ -39,6 +39,7 @@ LOOK_S = 1.0  # between two looks at whether the starter still runs
 
 
 _started = list[subprocess.Popen[bytes]]()  # the process that this one has started, if any
+_code = list[int]()  # with which this process ends, if it is a fork
 
 
 def begin() -> None:
@@ -227,9 +228,6 @@ def become(connection: socket.socket) -> None:
     except BaseException:
         _code.append(1)
         raise
-
-
-_code = list[int]()  # with which this process, a fork, ends
 
 
 def _leave() -> None:

@@ -33,7 +33,7 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "x.jsonl", EXAMPLES)
     with (tmp_path / "x.jsonl").open("a") as file:
         file.write('{"id": "4"}\n')
-    with pytest.raises(DataError, match=r"expected a Example, found Field required \(.*x\.jsonl:4\)"):
+    with pytest.raises(DataError, match=r"expected a Example, found input: Field required \(.*x\.jsonl:4\)"):
         read_jsonl(tmp_path / "x.jsonl", Example)
 
 
