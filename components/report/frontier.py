@@ -95,7 +95,7 @@ def _panel(
     powers = [10.0**exponent for exponent in range(first, last + 1, step)]
     shown = powers if marks_at is None else [cost for cost in marks_at if 10.0**first <= cost <= 10.0**last]
     ticks = "".join(_tick(x(cost), label_of(cost)) for cost in shown)
-    marks = "".join(_mark(point, x(point.spent)) for point in points) + _names(points, x)
+    marks = "".join(_mark(point, x(point.spent)) for point in points) + _names(points, x, left + PANEL / 2)
     return f"{_grid(left)}{ticks}{_line(points, x, left + PANEL)}{marks}" + (
         f'<text x="{left + PANEL / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle" fill="#555">{label}</text>'
     )
@@ -131,23 +131,21 @@ def _mark(point: Point, x: float) -> str:
     )
 
 
-def _names(points: Sequence[Point], x: Callable[[float], float]) -> str:
-    """The points' names beside them, each moved until it covers no point and no other name.
+def _names(points: Sequence[Point], x: Callable[[float], float], middle_of_panel: float) -> str:
+    """The points' names beside them, each moved up or down until it covers no point and no other name.
 
-    Names of the lower half move up and those of the upper half down, so that they stay within the panel.
+    Names of the lower half move up and those of the upper half down; those of the left half are on the right of their
+    points and those of the right half on the left. So they stay within the panel.
     """
     taken = [(x(point.spent) - DOT, x(point.spent) + DOT, _y(point.value), DOT) for point in points]
     texts: list[str] = []
     for point in sorted(points, key=lambda point: abs(point.value - 0.5), reverse=True):
         name = point.name if len(point.name) <= 20 else point.name[:19] + "…"
         at, width, middle = x(point.spent), len(name) * LETTER, _y(point.value) - LINE_HEIGHT / 2 - 2
-        before = at > WIDTH / 2 + PANEL / 2 or (at < WIDTH / 2 and at > LEFT + PANEL * 0.7)
-        start, step = (at - GAP - width, -1) if before else (at + GAP, 1)
-        while covered := next((box for box in taken if _meet(box, start, start + width, middle)), None):
-            if covered[3] == DOT:
-                start += step
-            else:
-                middle += 1 if point.value > 0.5 else -1
+        before = at > middle_of_panel
+        start = at - GAP - width if before else at + GAP
+        while any(_meet(box, start, start + width, middle) for box in taken):
+            middle += 1 if point.value > 0.5 else -1
         taken.append((start, start + width, middle, LINE_HEIGHT / 2))
         texts.append(
             f'<text x="{start + width if before else start:.1f}" y="{middle + LETTER / 2:.1f}" '

@@ -65,6 +65,17 @@ def test_names_of_rungs_that_cost_and_answer_alike_do_not_cover_each_other(chain
     assert all(above - below > 12.9 for below, above in itertools.pairwise(heights))
 
 
+def test_a_name_stands_beside_its_own_point_where_others_are_at_the_same_height(chained: Ladder) -> None:
+    none_right = chained.rungs[0].accuracy.model_copy(update={"value": 0.0})
+    alike = [rung.model_copy(update={"accuracy": none_right}) for rung in chained.rungs]
+    spent = {rung.name: 1e-6 * 2**at for at, rung in enumerate(alike)}
+    root = ElementTree.fromstring(frontier(chained.model_copy(update={"rungs": tuple(alike)}), spent))
+    texts = {text.text: text for text in root.iter("{http://www.w3.org/2000/svg}text")}  # of the second panel
+    circles = [float(circle.get("cx", "")) for circle in root.iter("{http://www.w3.org/2000/svg}circle")]
+    for rung, x in zip(alike, circles[len(alike) :], strict=True):
+        assert abs(float(texts[rung.name].get("x", "")) - x) == pytest.approx(7, abs=0.2), rung.name
+
+
 @pytest.mark.parametrize("value", [0.0, 0.004, 0.5, 0.92, 0.976, 1.0])
 @pytest.mark.parametrize("seconds", [1.0, 3000.0])
 def test_names_cover_no_point_and_stay_within_the_panel(chained: Ladder, value: float, seconds: float) -> None:
@@ -82,6 +93,7 @@ def test_names_cover_no_point_and_stay_within_the_panel(chained: Ladder, value: 
         end, baseline, width = float(text.get("x", "")), float(text.get("y", "")), 6.5 * len(text.text or "")
         left = end - width if text.get("text-anchor") == "end" else end
         assert 30 < baseline < 258, text.text
+        assert 0 < left < left + width < 720, text.text
         assert not any(left < x < left + width and baseline - 10 < y < baseline for x, y in circles), text.text
 
 

@@ -15,7 +15,7 @@ from components.records import Ladder, Score, Verdict
 from components.report import Change, Changes, Evidence, price_lines, render
 
 EVIL = "<script>alert('x')</script><img src=https://evil.example/x.png> & \"quoted\""
-VOID = {"meta", "br", "col", "img", "link", "input", "hr"}
+VOID = {"meta", "br", "col", "img", "link", "input", "hr", "wbr"}
 DRAWN = {"line", "rect", "circle", "polyline", "path"}  # written with a slash, which HTML's parser leaves to SVG
 
 
