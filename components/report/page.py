@@ -46,7 +46,7 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("percent", "points", "usd", "p_value", "duration", "milliseconds", "relative"):
+    for name in ("breakable", "percent", "points", "usd", "p_value", "duration", "milliseconds", "relative"):
         environment.filters[name] = getattr(words, name)
     environment.filters["money"] = economics.money
     return environment

@@ -2,8 +2,15 @@
 
 from decimal import Decimal
 
+from markupsafe import Markup, escape  # Jinja's
+
 from components.evaluation import NO_CHAMPION
 from components.records import Comparison, Ladder, RungResult
+
+
+def breakable(name: str) -> Markup:
+    """A name that may go on in the next line after each underscore."""
+    return escape(name).replace("_", Markup("_<wbr>"))
 
 
 def percent(share: float) -> str:
